@@ -1,0 +1,1 @@
+"""bcpnet: real-time semantic segmentation."""

@@ -1,0 +1,26 @@
+"""What a backend is: one call signature for every runtime."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bcpnet.metadata import Metadata
+
+
+class Backend(Protocol):
+    """Runs one network.
+
+    Attributes:
+        name: "onnxruntime", "openvino" or "pytorch".
+        metadata: what came with the weights.
+    """
+
+    name: str
+    metadata: Metadata
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """N x 3 x H x W normalised images (H, W >= 32) -> N x K x ceil(H/8) x ceil(W/8) logits."""
+        ...

@@ -1,0 +1,41 @@
+"""Files that are whole or absent: everything bcpnet writes goes to a temporary name and is renamed at the end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bcpnet.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path` with the same suffix; renames it to `path` when the block succeeds.
+
+    Missing parent folders are made. If the block raises, nothing is left behind and `path` is untouched.
+
+    Raises:
+        InputError: the folder cannot be written, or the disk is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        # The rename must not outlive the data after a power cut.
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` to `path` as a whole or not at all. Raises InputError where it cannot."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,64 @@
+"""What must travel with weights so that they can be used: network, classes, colours, preprocessing, provenance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bcpnet.errors import InputError
+from bcpnet.labels import ClassSet
+from bcpnet.preprocess import MEAN, SCALE
+
+KEY = "bcpnet"  # the metadata entry in safetensors and ONNX files alike
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Stored as one JSON object under the key "bcpnet" of a safetensors or ONNX file.
+
+    Attributes:
+        network: a name in `bcpnet.networks.NETWORKS`.
+        options: keyword arguments the network was built with, beside the number of classes.
+        classes: names and colours, in the order of the logits.
+        short_side: short side, in pixels, of the frames the network was trained for.
+        mean, scale: the network input is (pixel - mean) * scale, RGB.
+        provenance: one sentence: data, recipe, initial weights.
+        licence: terms of the weights.
+    """
+
+    network: str
+    options: dict[str, Any]
+    classes: ClassSet
+    short_side: int
+    provenance: str = "unknown"
+    licence: str = "unknown"
+    mean: float = field(default=MEAN)
+    scale: float = field(default=SCALE)
+
+    def to_json(self) -> str:
+        """One JSON object, keys in a fixed order."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str, where: str) -> Metadata:
+        """Reads what `to_json` wrote; `where` names the file in errors.
+
+        Raises:
+            InputError: not that JSON, or a preprocessing this version does not do.
+        """
+        try:
+            values = json.loads(text)
+            classes = values.pop("classes")
+            colours = tuple(tuple(colour) for colour in classes["colours"])
+            metadata = Metadata(
+                classes=ClassSet(classes["name"], tuple(classes["names"]), colours), **values
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{where}: its bcpnet metadata cannot be read ({error})") from error
+        if (metadata.mean, metadata.scale) != (MEAN, SCALE):
+            raise InputError(
+                f"{where}: needs preprocessing (pixel - {metadata.mean}) * {metadata.scale}, "
+                f"this version does (pixel - {MEAN}) * {SCALE}"
+            )
+        return metadata

@@ -1,0 +1,40 @@
+"""uint8 frame -> network input. The only copy of mean and scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+# One normalisation for every network: (pixel - MEAN) * SCALE, RGB. That of the pre-trained MobileNetV2 weights.
+MEAN = 128.0
+SCALE = 1.0 / 128.0
+
+
+def network_size_hw(frame_hw: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """The size a frame is resized to before the network: its short side `short_side` pixels, its aspect kept.
+
+    Both sides are rounded to the nearest multiple of 8 (the stride of the logits), at least 32.
+    """
+    scale = short_side / min(frame_hw)
+    height, width = (max(32, round(side * scale / 8) * 8) for side in frame_hw)
+    return height, width
+
+
+def preprocess(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Resizes (bilinear, antialiased when shrinking) and normalises one frame.
+
+    Args:
+        frame: H x W x 3 uint8, RGB.
+        size_hw: height and width of the network input, in pixels.
+
+    Returns:
+        1 x 3 x h x w float32, (pixel - 128) / 128.
+    """
+    if frame.shape[:2] != size_hw:
+        height, width = size_hw
+        frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+    planes = np.empty((1, 3, *size_hw), np.float32)
+    np.subtract(frame.transpose(2, 0, 1), np.float32(MEAN), out=planes[0], dtype=np.float32)
+    planes *= np.float32(SCALE)
+    return planes
