@@ -1,0 +1,139 @@
+"""MobileNetV2 (Sandler et al. 2018), the paper's reference [16], at width 0.5 or 1.0, without its last 1x1 layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bcpnet.errors import InputError
+from bcpnet.networks.layers import conv_bn
+
+# expansion, channels at width 1.0, repeats, stride of the first
+_STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),  # tap: stride 8
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),  # tap: stride 16
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),  # tap: stride 32
+)
+_TAPS = (5, 12, 16)
+
+
+class InvertedResidual(nn.Module):
+    """Expand (unless the expansion is 1), depthwise 3x3, linear projection; a shortcut where shapes agree."""
+
+    def __init__(self, inp: int, out: int, expansion: int, stride: int) -> None:
+        """Channels in and out, expansion ratio, stride of the depthwise convolution."""
+        super().__init__()
+        mid = inp * expansion
+        self.expand = conv_bn(inp, mid, act=nn.ReLU6) if expansion != 1 else nn.Identity()
+        self.depthwise = conv_bn(mid, mid, 3, stride, groups=mid, act=nn.ReLU6)
+        self.project = conv_bn(mid, out)
+        self.shortcut = stride == 1 and inp == out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """N inp H W -> N out ceil(H/stride) ceil(W/stride)."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class MobileNetV2(nn.Module):
+    """Image -> features at strides 8, 16 and 32."""
+
+    channels: tuple[int, int, int]
+
+    def __init__(self, width: float) -> None:
+        """`width` multiplies every channel count (0.5 or 1.0: those with pre-trained weights)."""
+        super().__init__()
+        channels = [int(base * width) for _, base, repeats, _ in _STAGES for _ in range(repeats)]
+        stem = int(32 * width)
+        self.stem = conv_bn(3, stem, 3, stride=2, act=nn.ReLU6)
+        blocks = []
+        inp = stem
+        for expansion, base, repeats, stride in _STAGES:
+            for repeat in range(repeats):
+                out = int(base * width)
+                blocks.append(InvertedResidual(inp, out, expansion, stride if repeat == 0 else 1))
+                inp = out
+        self.blocks = nn.ModuleList(blocks)
+        self.channels = (channels[_TAPS[0]], channels[_TAPS[1]], channels[_TAPS[2]])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """N 3 H W -> features at strides 8, 16 and 32 (sizes rounded up), `channels` wide."""
+        taps = []
+        x = self.stem(x)
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in _TAPS:
+                taps.append(x)
+        return taps[0], taps[1], taps[2]
+
+
+def load_pretrained(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
+    """Loads weights whose batch norm was folded away, and puts batch norm back without changing the function.
+
+    Each batch norm gets the statistics of its own input on `images`, and the scale and shift that undo them:
+    gamma = sqrt(var + eps), beta = bias + mean. In evaluation mode every layer then computes exactly conv + bias.
+
+    Args:
+        encoder: changed in place.
+        path: safetensors file with `stem.*` and `blocks.N.{expand,depthwise,project}.{weight,bias}`.
+        images: N 3 H W network input (normalised) of the training domain; some dozen are plenty.
+
+    Raises:
+        InputError: missing or broken file, or tensors of another network or width.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot read pre-trained weights: {error}") from error
+    layers = {name: layer for name, layer in encoder.named_modules() if isinstance(layer, nn.Sequential)}
+    expected = {f"{name}.{kind}" for name in layers for kind in ("weight", "bias")}
+    if set(tensors) != expected:
+        example = sorted(set(tensors) ^ expected)[0]
+        raise InputError(f"{path}: not weights of this encoder (tensor {example} is extra or missing)")
+
+    handles = []
+    for name, layer in layers.items():
+        conv, norm = layer[0], layer[1]
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        if weight.shape != conv.weight.shape:
+            raise InputError(
+                f"{path}: {name}.weight is {tuple(weight.shape)}, this encoder has {tuple(conv.weight.shape)}"
+                " (weights of another width?)"
+            )
+        conv.weight.data.copy_(weight)
+        handles.append(norm.register_forward_pre_hook(_calibrator(bias)))
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        encoder(images)
+    encoder.train(training)
+    for handle in handles:
+        handle.remove()
+
+
+def _calibrator(bias: Tensor) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+    """A forward pre-hook that sets a batch norm from the very input it is about to normalise."""
+
+    def calibrate(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        var, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(var)
+        norm.weight.data.copy_((var + norm.eps).sqrt())
+        norm.bias.data.copy_(bias + mean)
+
+    return calibrate
