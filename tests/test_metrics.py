@@ -152,7 +152,7 @@ IGNORED_IDS = sorted(set(range(34)) - set(CITYSCAPES_LABEL_IDS))
 
 
 def official_iou(root: Path, pairs_of_ids: list[tuple[Map, Map]]) -> tuple[dict[str, float], float]:
-    """IoU by class and mIoU of the official script, on (ground truth, prediction) label ids written as a tree."""
+    """IoU by class and mIoU of the official script on (ground truth, prediction) pairs, written as a tree."""
     script = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
     truths, predictions = [], []
     for index, (truth, prediction) in enumerate(pairs_of_ids):

@@ -1,8 +1,8 @@
 """How good a class map is: an int64 confusion matrix, IoU per class, mIoU.
 
 The definition is that of the official Cityscapes script: one confusion matrix over the whole split,
-IoU = TP / (TP + FP + FN), the mean over the classes that occur in ground truth or prediction. Where the ground
-truth is 255 (ignore) the pixel does not count at all, whatever was predicted there.
+IoU = TP / (TP + FP + FN), the mean over the classes that occur in ground truth or prediction. Where the
+ground truth is 255 (ignore) the pixel does not count at all, whatever was predicted there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Scores:
         miou: mean IoU over the classes present, 0..1; None where no pixel counts.
         pixel_accuracy: share of the counted pixels that are right, 0..1; None where no pixel counts.
         iou: IoU by class name; None for a class in neither ground truth nor prediction.
-        accuracy: share of each class's ground truth that is right (recall); None where it has no ground truth.
+        accuracy: share of each class's ground truth that is right (recall); None where there is none.
     """
 
     miou: float | None
