@@ -117,6 +117,7 @@ def test_every_stage_of_a_video() -> None:
     assert list(means) == list(expected)
     assert means == pytest.approx(expected)
     assert timing.segment.mean_ms == pytest.approx(13.5)
+    assert timing.fps == pytest.approx(1000 / 13.5)
     assert timing.wall.mean_ms == pytest.approx(25.5)
     assert timing.wall_fps == pytest.approx(1000 / 25.5)
     assert written == ["overlay of 10.0"] * 4

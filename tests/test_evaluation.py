@@ -103,7 +103,9 @@ def test_images_meet_their_own_labels_in_order() -> None:
     """Twenty images with a class each: reading ahead must not mix them up, and every one counts once."""
     dataset = ListDataset([sample(np.full((32, 32 + 8 * i), i % 3, np.uint8)) for i in range(20)])
     reported: list[tuple[int, int]] = []
-    result = evaluate(ColourBackend(short_side=32), dataset, report=lambda *args: reported.append(args))
+    backend = ColourBackend(short_side=32)
+    result = evaluate(backend, dataset, report=lambda *args: reported.append(args))
+    assert backend.seen_hw == [(32, 32 + 8 * i) for i in range(20)]
     assert result.scores.miou == 1.0
     assert result.confusion.counts.sum() == sum(32 * (32 + 8 * i) for i in range(20))
     assert reported == [(done, 20) for done in range(1, 21)]
