@@ -1,0 +1,74 @@
+"""ONNX Runtime on the CPU: the default, and all that the base install needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from bcpnet.errors import InputError
+from bcpnet.metadata import KEY, Metadata
+
+# What a file can do to ONNX Runtime; its exceptions share no base class.
+_LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class OnnxRuntimeBackend:
+    """Runs an exported network. See `bcpnet.backends.base.Backend`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Loads `path`; `threads` is the number of CPU threads, by default one per physical core.
+
+        Raises:
+            InputError: as `open_session`.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        self._session, self.metadata = open_session(path, options)
+        self._input_name = self._session.get_inputs()[0].name
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits."""
+        logits: npt.NDArray[np.float32] = self._session.run(None, {self._input_name: images})[0]
+        return logits
+
+
+def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.InferenceSession, Metadata]:
+    """A CPU session on an ONNX file written by bcpnet, and the metadata in it.
+
+    Raises:
+        InputError: missing, not ONNX, damaged, without bcpnet's metadata, or with another number of classes.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    options.log_severity_level = 3  # errors reach the user as exceptions, warnings not at all
+    try:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        reason = str(error).splitlines()[0].rpartition("failed:")[2]
+        raise InputError(f"{path}: not an ONNX file, or a damaged one ({reason})") from error
+    entries = session.get_modelmeta().custom_metadata_map
+    if KEY not in entries:
+        raise InputError(
+            f"{path}: ONNX without bcpnet's metadata (classes, colours, preprocessing); "
+            "write it with `bcpnet export --weights W OUT.onnx`"
+        )
+    metadata = Metadata.from_json(entries[KEY], str(path))
+    n_classes = session.get_outputs()[0].shape[1]
+    if n_classes != len(metadata.classes):
+        raise InputError(
+            f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}"
+        )
+    return session, metadata

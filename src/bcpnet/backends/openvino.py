@@ -1,0 +1,44 @@
+"""OpenVINO on the CPU, from the same ONNX files: `pip install "bcpnet[openvino]"`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+import openvino
+from openvino.properties import hint, inference_num_threads
+
+from bcpnet.backends.onnxruntime import open_session
+
+
+class OpenVinoBackend:
+    """Runs an exported network. See `bcpnet.backends.base.Backend`."""
+
+    name = "openvino"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Loads `path`; `threads` is the number of CPU threads, by default OpenVINO's choice.
+
+        Raises:
+            InputError: as `bcpnet.backends.onnxruntime.open_session`.
+        """
+        # ONNX Runtime reads the metadata and turns bad files away: OpenVINO tries every format it knows on
+        # them and writes to stderr about each.
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        _, self.metadata = open_session(path, options)
+        settings = {
+            hint.performance_mode: hint.PerformanceMode.LATENCY,
+            # Left alone, OpenVINO computes in bfloat16 on CPUs that have it, and differs from all others.
+            hint.inference_precision: openvino.Type.f32,
+        }
+        if threads:
+            settings[inference_num_threads] = threads
+        self._model = openvino.Core().compile_model(path, "CPU", settings)
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits."""
+        logits: npt.NDArray[np.float32] = self._model(images)[0]
+        return logits

@@ -1,0 +1,143 @@
+"""Every backend says the same, and says clearly what it cannot open."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bcpnet import weights
+from bcpnet.backends import BACKENDS, open_backend
+from bcpnet.backends.base import Backend
+from bcpnet.errors import InputError, UsageError
+from bcpnet.labels import ClassSet
+from bcpnet.metadata import KEY, Metadata
+
+TWO_CLASSES = Metadata("bcpnet", {}, ClassSet("pair", ("a", "b"), ((0, 0, 0), (9, 9, 9))), 360)
+
+OF_ONNX = [
+    pytest.param(name, marks=pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"no {name}"))
+    for name in ("onnxruntime", "openvino")
+]
+
+
+@pytest.fixture(scope="module", params=OF_ONNX)
+def backend(request: pytest.FixtureRequest, onnx_path: Path) -> Backend:
+    return open_backend(onnx_path, request.param, threads=1)
+
+
+def _reference(images: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (4, 4), (4, 4)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9), axis=(2, 3))[:, :, ::8, ::8]
+    return np.einsum("nchwyx,kcyx->nkhw", windows, kernel)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 3, 45, 71), (2, 3, 64, 40)])
+def test_equals_reference(backend: Backend, kernel: npt.NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+    logits = backend(images)
+    assert logits.dtype == np.float32
+    assert logits.shape == (shape[0], 11, -(-shape[2] // 8), -(-shape[3] // 8))
+    expected = _reference(images, kernel)
+    # bfloat16, what some runtimes would rather compute in, is off by a hundred times this.
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_result_outlives_the_next_call(backend: Backend) -> None:
+    images = np.ones((1, 3, 40, 40), np.float32)
+    logits = backend(images)
+    kept = logits.copy()
+    backend(-images)
+    np.testing.assert_array_equal(logits, kept)
+
+
+def test_knows_its_metadata(backend: Backend) -> None:
+    assert backend.name in BACKENDS
+    assert backend.metadata.short_side == 360
+    assert backend.metadata.provenance == "made by a test"
+    assert backend.metadata.classes.names[3] == "road"
+
+
+@pytest.mark.parametrize("name", OF_ONNX)
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "not an ONNX file, or a damaged one"),
+        (b"a text file\n" * 100, "not an ONNX file, or a damaged one"),
+        ("truncated", "not an ONNX file, or a damaged one"),
+        ({}, r"without bcpnet's metadata .*bcpnet export"),
+        ({KEY: "{"}, "metadata cannot be read"),
+        ({KEY: TWO_CLASSES.to_json()}, "its network has 11 classes, its metadata names 2"),
+    ],
+)
+def test_bad_files(
+    name: str,
+    content: bytes | str | dict[str, str] | None,
+    message: str,
+    tmp_path: Path,
+    onnx_path: Path,
+    write_onnx: Callable[[Path, dict[str, str]], Path],
+) -> None:
+    path = tmp_path / "network.onnx"
+    if content == "truncated":
+        content = onnx_path.read_bytes()[:5000]
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, dict):
+        write_onnx(path, content)
+    with pytest.raises(InputError, match=message) as raised:
+        open_backend(path, name)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("weights", "name", "error", "message"),
+    [
+        ("network.onnx", "tensorrt", UsageError, "choose from onnxruntime, openvino, pytorch"),
+        ("no-such-weights", None, UsageError, "unknown weights 'no-such-weights'"),
+        ("network.onnx", "pytorch", UsageError, r"reads \.safetensors files"),
+        ("network.safetensors", "onnxruntime", UsageError, "bcpnet export --weights network.safetensors"),
+        ("network.safetensors", "openvino", UsageError, "bcpnet export --weights network.safetensors"),
+        ("network.pth", None, InputError, "pickled weights are never loaded"),
+        ("last.CKPT", "pytorch", InputError, "pickled weights are never loaded"),
+    ],
+)
+def test_wrong_calls(weights: str, name: str | None, error: type[InputError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        open_backend(weights, name)
+
+
+def test_threads_must_be_positive(onnx_path: Path) -> None:
+    with pytest.raises(UsageError, match="0 threads"):
+        open_backend(onnx_path, threads=0)
+
+
+@pytest.mark.parametrize(("name", "package", "extra"), [("openvino", "openvino", "openvino")])
+def test_missing_extra(
+    name: str, package: str, extra: str, onnx_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, f"bcpnet.backends.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    with pytest.raises(UsageError, match=rf'needs the package {package}: pip install "bcpnet\[{extra}\]"'):
+        open_backend(onnx_path, name)
+
+
+def test_shipped_weights_are_found_by_name(
+    onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.onnx").write_bytes(onnx_path.read_bytes())
+    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
+    assert weights.shipped() == ["mine"]
+    assert weights.path_of("mine", ".onnx") == tmp_path / "mine.onnx"
+    assert open_backend("mine").name == "onnxruntime"
+    with pytest.raises(UsageError, match="bcpnet ships mine"):
+        open_backend("other")
+    with pytest.raises(UsageError, match=r"do not ship as \.safetensors"):
+        open_backend("mine", "pytorch")
