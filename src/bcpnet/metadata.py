@@ -51,9 +51,7 @@ class Metadata:
             values = json.loads(text)
             classes = values.pop("classes")
             colours = tuple(tuple(colour) for colour in classes["colours"])
-            metadata = Metadata(
-                classes=ClassSet(classes["name"], tuple(classes["names"]), colours), **values
-            )
+            metadata = Metadata(classes=ClassSet(classes["name"], tuple(classes["names"]), colours), **values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{where}: its bcpnet metadata cannot be read ({error})") from error
         if (metadata.mean, metadata.scale) != (MEAN, SCALE):

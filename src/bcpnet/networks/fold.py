@@ -27,8 +27,9 @@ def fold(network: Network) -> Network:
 
 
 def _fold_children(module: nn.Module) -> None:
-    if hasattr(module, "fold_"):
-        module.fold_()
+    prepare = getattr(module, "fold_", None)
+    if prepare is not None:
+        prepare()
     for name, child in list(module.named_children()):
         if isinstance(child, WeightedSum):
             setattr(module, name, child.folded())
@@ -59,13 +60,10 @@ def _is_linear(*convs: nn.Conv2d) -> bool:
 
 def _with(conv: nn.Conv2d, weight: torch.Tensor, bias: torch.Tensor) -> nn.Conv2d:
     """A conv of `conv`'s geometry with these float64 weights and biases."""
-    out_channels, in_channels = weight.shape[0], weight.shape[1] * conv.groups
-    result = nn.Conv2d(
-        in_channels, out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups
-    ).to(conv.weight)
-    assert result.bias is not None
-    result.weight.copy_(weight)
-    result.bias.copy_(bias)
+    result = copy.deepcopy(conv)
+    result.in_channels, result.out_channels = weight.shape[1] * conv.groups, weight.shape[0]
+    result.weight = nn.Parameter(weight.to(conv.weight.dtype))
+    result.bias = nn.Parameter(bias.to(conv.weight.dtype))
     return result
 
 

@@ -1,0 +1,42 @@
+"""PyTorch backend: a checkpoint, folded, on the CPU or a GPU. Needs the extra `bcpnet[train]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.networks.fold import fold
+
+
+class PytorchBackend:
+    """Runs a checkpoint in float32; see `bcpnet.backends.base.Backend`."""
+
+    name = "pytorch"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Loads a safetensors checkpoint; on a GPU where PyTorch finds one.
+
+        Args:
+            path: written by `bcpnet train`.
+            threads: CPU threads, of the whole process; None leaves PyTorch's choice.
+
+        Raises:
+            InputError: not a bcpnet checkpoint.
+        """
+        network, self.metadata = load_checkpoint(path)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = fold(network).to(self._device)
+        self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """N x 3 x H x W normalised images -> N x K x h x w logits."""
+        with torch.inference_mode():
+            inputs = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
+            logits: npt.NDArray[np.float32] = self._network(inputs).contiguous().cpu().numpy()
+        return logits

@@ -1,0 +1,96 @@
+"""Checkpoint -> ONNX: folded, everything needed to use it inside, compared with the network before it is kept."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.errors import InputError
+from bcpnet.files import atomic_path
+from bcpnet.metadata import KEY, Metadata
+from bcpnet.networks.fold import fold
+
+_OPSET = 18  # the oldest that the exporter writes without conversion: runs in the most runtimes
+# Batch and size of the parity check; odd sizes and the smallest ones are where exports go wrong.
+_PARITY_SHAPES = ((1, 3, 32, 32), (2, 3, 97, 131), (1, 3, 360, 640))
+_TOLERANCE = 1e-3  # of the largest logit
+
+
+def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:
+    """Writes `network` as one ONNX file: input "images" N x 3 x H x W, output "logits", every one of N, H, W free.
+
+    The metadata (classes, colours, preprocessing, provenance) lies in the file's metadata_props under "bcpnet".
+
+    Args:
+        network: not changed; its folded copy is exported.
+        metadata: goes into the file.
+        out: path of the file; written as a whole, and only if ONNX Runtime agrees with the network.
+
+    Returns:
+        The largest difference seen between the logits, relative to the largest logit.
+
+    Raises:
+        InputError: ONNX Runtime and PyTorch disagree, or `out` cannot be written.
+    """
+    with atomic_path(out) as temporary:
+        _write(fold(network.cpu()), metadata, temporary)
+        difference = _parity(network, temporary)
+        if difference > _TOLERANCE:
+            raise InputError(
+                f"{out}: not kept: ONNX Runtime's logits differ from PyTorch's by {difference:.1e} of the largest "
+                f"(at most {_TOLERANCE:.0e} is rounding)"
+            )
+    return difference
+
+
+def export_checkpoint(weights: Path, out: Path) -> float:
+    """`export_onnx` for a checkpoint file. Raises InputError for a bad checkpoint too."""
+    network, metadata = load_checkpoint(weights)
+    return export_onnx(network, metadata, out)
+
+
+def _write(network: nn.Module, metadata: Metadata, path: Path) -> None:
+    free = torch.export.Dim.DYNAMIC
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # it reports each optional package it does without
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(2, 3, 96, 160),),
+                dynamo=True,
+                dynamic_shapes=({0: free, 2: free, 3: free},),
+                input_names=["images"],
+                output_names=["logits"],
+                opset_version=_OPSET,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    program.model.metadata_props[KEY] = metadata.to_json()
+    program.save(path, external_data=False)
+
+
+def _parity(network: nn.Module, path: Path) -> float:
+    backend = OnnxRuntimeBackend(path)
+    generator = torch.Generator().manual_seed(0)
+    training = network.training
+    network.eval()
+    worst = 0.0
+    for shape in _PARITY_SHAPES:
+        images = torch.rand(shape, generator=generator) * 2 - 1
+        with torch.inference_mode():
+            expected = network(images).numpy()
+        worst = max(worst, float(np.abs(backend(images.numpy()) - expected).max() / np.abs(expected).max()))
+    network.train(training)
+    return worst

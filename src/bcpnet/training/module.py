@@ -1,0 +1,105 @@
+"""What is trained: network, optimizer, moving average, and the step they have reached; saved and restored as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bcpnet.errors import InputError
+from bcpnet.files import atomic_path
+from bcpnet.networks import build
+from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
+from bcpnet.training.recipes import Recipe
+
+
+def make_network(recipe: Recipe, num_classes: int, images: Tensor) -> nn.Module:
+    """The recipe's network with its initial weights.
+
+    Args:
+        recipe: says which network, seed and pre-trained file.
+        num_classes: K.
+        images: N 3 H W network input of the training split, for the calibration of pre-trained batch norms.
+
+    Raises:
+        InputError: the pre-trained file does not fit.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build(recipe.network, num_classes, **recipe.options)
+    if recipe.pretrained not in ("none", "required"):
+        encoder = getattr(network, "encoder", None)
+        if not isinstance(encoder, MobileNetV2):
+            raise InputError(f"{recipe.pretrained}: pre-trained weights are for an encoder mobilenet_v2_050 or _100")
+        load_pretrained(encoder, Path(recipe.pretrained), images)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+    return network
+
+
+def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """SGD on everything, as the paper; AdamW with decay on matrices and kernels only."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, recipe.lr)
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The "poly" policy (paper, section 4.3.1) after a linear warm-up: a function of the step alone."""
+    warmup = min(1.0, (step + 1) / (recipe.warmup_steps + 1))
+    return float(recipe.lr * warmup * (1 - step / steps) ** recipe.power)
+
+
+class Trained:
+    """Network, optimizer and moving average at one step of a run."""
+
+    def __init__(self, recipe: Recipe, network: nn.Module) -> None:
+        """At step 0."""
+        self.network = network
+        self.optimizer = make_optimizer(recipe, network)
+        self.average: AveragedModel | None = None
+        if recipe.ema_decay > 0:
+            averaging = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        self.step = 0
+        self.best_miou = -1.0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network that counts: the average where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def save(self, path: Path) -> None:
+        """Writes everything a run needs to go on, whole or not at all. Raises InputError where it cannot."""
+        state: dict[str, Any] = {
+            "step": self.step,
+            "best_miou": self.best_miou,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+        }
+        with atomic_path(path) as temporary:
+            try:
+                torch.save(state, temporary)
+            except RuntimeError as error:  # PyTorch's writer reports a full disk so
+                raise InputError(f"{path}: cannot write: {str(error).splitlines()[0]}") from error
+
+    def load(self, path: Path) -> None:
+        """Restores what `save` wrote. Raises InputError for a missing or broken file."""
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+            self.step, self.best_miou = state["step"], state["best_miou"]
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: nothing to resume from") from error
+        except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
+            raise InputError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,161 @@
+"""Recipes: plain functions that return a complete configuration. To add one: a function and a line in RECIPES."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from bcpnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what is trained; saved as recipe.json beside the weights.
+
+    Attributes:
+        dataset: a name in `bcpnet.data.DATASETS`.
+        train_split: the split trained on.
+        val_split: the split evaluated on while training; "none" for no evaluation.
+        network: a name in `bcpnet.networks.NETWORKS`.
+        options: keyword arguments of the network.
+        pretrained: safetensors file with encoder weights (`mobilenet_v2_*`), "none" to start from random weights, or
+            "required" to insist on being told.
+        short_side: short side, in pixels, that images are resized to for evaluation and prediction.
+        crop_h, crop_w: size of the training crops, in pixels.
+        scale_min, scale_max: images are scaled by a random factor between these before the crop.
+        flip: mirror half of the images left to right.
+        jitter: strength of brightness, contrast, saturation and colour-cast jitter; 0 for none.
+        batch: images per optimizer step, over all devices.
+        micro_batch: images per forward pass and device; gradients accumulate up to `batch`.
+        epochs: passes over the training split (an incomplete last batch is dropped).
+        optimizer: "sgd" or "adamw".
+        lr: initial learning rate.
+        momentum: of SGD (AdamW keeps its 0.9, 0.999).
+        weight_decay: on weights of more than one dimension with AdamW; on everything with SGD, as the paper.
+        power: exponent of the "poly" schedule, lr * (1 - step / steps) ** power.
+        warmup_steps: steps over which the learning rate first rises linearly.
+        class_weights: of the cross-entropy: "none", "log" = 1 / ln(1.1 + frequency), or "median" = median frequency
+            / frequency, from the training split's pixel counts.
+        ohem: share of the hardest pixels that count in the loss (1 = all).
+        aux_weight: weight of the auxiliary heads' losses, for networks that have them.
+        ema_decay: decay of the moving average of the weights, which is what gets evaluated and saved; 0 for none.
+        precision: "32-true", "bf16-mixed" or "16-mixed".
+        eval_epochs: epochs between evaluations.
+        save_seconds: a resumable state is saved at least this often.
+        workers: processes that read images, for datasets too large to be kept in memory.
+        seed: of everything random.
+    """
+
+    dataset: str = "camvid"
+    train_split: str = "train"
+    val_split: str = "val"
+    network: str = "bcpnet"
+    options: dict[str, Any] = field(default_factory=dict)
+    pretrained: str = "none"
+    short_side: int = 360
+    crop_h: int = 360
+    crop_w: int = 480
+    scale_min: float = 0.5
+    scale_max: float = 2.0
+    flip: bool = True
+    jitter: float = 0.0
+    batch: int = 8
+    micro_batch: int = 8
+    epochs: int = 200
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-5
+    power: float = 0.9
+    warmup_steps: int = 0
+    class_weights: Literal["none", "log", "median"] = "none"
+    ohem: float = 1.0
+    aux_weight: float = 0.4
+    ema_decay: float = 0.0
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    eval_epochs: int = 1
+    save_seconds: int = 60
+    workers: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where fields contradict each other."""
+        if self.batch < 1 or self.micro_batch < 1 or self.batch % self.micro_batch:
+            raise UsageError(f"batch {self.batch} is not a multiple of micro-batch {self.micro_batch}")
+        if not 0 < self.scale_min <= self.scale_max:
+            raise UsageError(f"scale-min {self.scale_min} and scale-max {self.scale_max}: need 0 < min <= max")
+        if min(self.crop_h, self.crop_w) < 32:
+            raise UsageError(f"crop {self.crop_h}x{self.crop_w}: networks need at least 32x32")
+        if not 0 < self.ohem <= 1:
+            raise UsageError(f"ohem {self.ohem}: a share of the pixels, 0 < ohem <= 1")
+        if self.epochs < 1 or self.eval_epochs < 1:
+            raise UsageError("epochs and eval-epochs must be at least 1")
+        if not 0 <= self.ema_decay < 1:
+            raise UsageError(f"ema-decay {self.ema_decay}: need 0 <= decay < 1")
+
+    def to_json(self) -> str:
+        """Readable JSON, one field a line."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def camvid() -> Recipe:
+    """Ours for CamVid at 480x360: pre-trained MobileNetV2 encoder, AdamW, strong augmentation, weight averaging."""
+    return Recipe(
+        options={"encoder": "mobilenet_v2_050"},
+        pretrained="required",
+        jitter=0.3,
+        epochs=80,
+        optimizer="adamw",
+        lr=2e-3,
+        weight_decay=0.02,
+        warmup_steps=100,
+        class_weights="log",
+        ema_decay=0.998,
+        eval_epochs=4,
+    )
+
+
+def camvid_paper() -> Recipe:
+    """Section 4.3.1 of the paper for CamVid: crop 720x720 of the original frames, batch 48, SGD 0.1, 200 epochs."""
+    return Recipe(short_side=720, crop_h=720, crop_w=720, batch=48, micro_batch=8)
+
+
+def cityscapes_paper() -> Recipe:
+    """Section 4.3.1 of the paper for Cityscapes: crop 1024x1024, batch 36, SGD 0.1, 200 epochs."""
+    return Recipe(dataset="cityscapes", short_side=1024, crop_h=1024, crop_w=1024, batch=36, micro_batch=4)
+
+
+def streets() -> Recipe:
+    """A first training that needs no download: synthetic streets, two minutes on two cores."""
+    return Recipe(
+        dataset="streets",
+        short_side=180,
+        crop_h=180,
+        crop_w=240,
+        scale_min=0.75,
+        scale_max=1.5,
+        epochs=12,
+        optimizer="adamw",
+        lr=4e-3,
+        weight_decay=0.02,
+        warmup_steps=20,
+        ema_decay=0.98,
+        eval_epochs=4,
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "camvid": camvid,
+    "camvid-paper": camvid_paper,
+    "cityscapes-paper": cityscapes_paper,
+    "streets": streets,
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe called `name`. Raises UsageError listing the names if there is none."""
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]()
