@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-# One normalisation for every network: (pixel - MEAN) * SCALE, RGB. That of the pre-trained MobileNetV2 weights.
+# One normalisation for every network: (pixel - MEAN) * SCALE, RGB. That of the pre-trained MobileNetV2.
 MEAN = 128.0
 SCALE = 1.0 / 128.0
 
@@ -14,10 +14,12 @@ SCALE = 1.0 / 128.0
 def network_size_hw(frame_hw: tuple[int, int], short_side: int) -> tuple[int, int]:
     """The size a frame is resized to before the network: its short side `short_side` pixels, its aspect kept.
 
-    Both sides are rounded to the nearest multiple of 8 (the stride of the logits), at least 32.
+    Both sides are rounded to the nearest multiple of 8 (the stride of the logits), at least 32. The long side
+    is at most 8 times the short one: a frame a few pixels wide shall not make an input of gigabytes.
     """
     scale = short_side / min(frame_hw)
-    height, width = (max(32, round(side * scale / 8) * 8) for side in frame_hw)
+    longest = 8 * short_side
+    height, width = (max(32, round(min(side * scale, longest) / 8) * 8) for side in frame_hw)
     return height, width
 
 
@@ -35,6 +37,7 @@ def preprocess(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.ND
         height, width = size_hw
         frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
     planes = np.empty((1, 3, *size_hw), np.float32)
-    np.subtract(frame.transpose(2, 0, 1), np.float32(MEAN), out=planes[0], dtype=np.float32)
-    planes *= np.float32(SCALE)
+    planes[0] = frame.transpose(2, 0, 1)
+    planes -= MEAN
+    planes *= SCALE
     return planes

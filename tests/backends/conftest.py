@@ -44,8 +44,6 @@ def write_onnx(kernel: npt.NDArray[np.float32]) -> Callable[[Path, dict[str, str
 
 
 @pytest.fixture(scope="session")
-def onnx_path(
-    write_onnx: Callable[[Path, dict[str, str]], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def onnx_path(write_onnx: Callable[[Path, dict[str, str]], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network with its bcpnet metadata."""
     return write_onnx(tmp_path_factory.mktemp("onnx") / "network.onnx", {KEY: METADATA.to_json()})

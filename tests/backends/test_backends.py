@@ -120,18 +120,14 @@ def test_threads_must_be_positive(onnx_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "package", "extra"), [("openvino", "openvino", "openvino")])
-def test_missing_extra(
-    name: str, package: str, extra: str, onnx_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_extra(name: str, package: str, extra: str, onnx_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, f"bcpnet.backends.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     with pytest.raises(UsageError, match=rf'needs the package {package}: pip install "bcpnet\[{extra}\]"'):
         open_backend(onnx_path, name)
 
 
-def test_shipped_weights_are_found_by_name(
-    onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_weights_are_found_by_name(onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine.onnx").write_bytes(onnx_path.read_bytes())
     monkeypatch.setattr(weights, "_FOLDER", tmp_path)
     assert weights.shipped() == ["mine"]
