@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
 from bcpnet.networks import build
 from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
 from bcpnet.training.recipes import Recipe
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def make_network(recipe: Recipe, num_classes: int, images: Tensor) -> nn.Module:
@@ -56,6 +59,21 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return float(recipe.lr * warmup * (1 - step / steps) ** recipe.power)
 
 
+def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Exponential moving average whose decay rises to `decay`, so that the random start is soon forgotten."""
+
+    def average(averages: Tensors, current: Tensors, updates: Tensor | int) -> None:
+        count = int(updates)
+        weight = 1 - min(decay, (1 + count) / (10 + count))
+        for mean, value in zip(averages, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, weight)
+            else:  # batch norm's count of batches
+                mean.copy_(value)
+
+    return average
+
+
 class Trained:
     """Network, optimizer and moving average at one step of a run."""
 
@@ -65,8 +83,7 @@ class Trained:
         self.optimizer = make_optimizer(recipe, network)
         self.average: AveragedModel | None = None
         if recipe.ema_decay > 0:
-            averaging = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
-            self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+            self.average = AveragedModel(network, multi_avg_fn=_averaging(recipe.ema_decay), use_buffers=True)
         self.step = 0
         self.best_miou = -1.0
 

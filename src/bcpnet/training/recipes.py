@@ -113,7 +113,7 @@ def camvid() -> Recipe:
         warmup_steps=100,
         class_weights="log",
         ema_decay=0.998,
-        eval_epochs=4,
+        eval_epochs=8,
     )
 
 
