@@ -1,1 +1,28 @@
-"""bcpnet: real-time semantic segmentation."""
+"""bcpnet: real-time semantic segmentation.
+
+segmenter = bcpnet.load("camvid")
+result = segmenter("street.jpg")
+result.class_map                      # H x W uint8
+result.overlay().save("overlay.png")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bcpnet.segmenter import Segmentation, Segmenter, load
+
+    __version__: str
+
+__all__ = ["Segmentation", "Segmenter", "__version__", "load"]
+
+
+def __getattr__(name: str) -> object:
+    # On first use: `import bcpnet` alone stays quick and loads neither NumPy nor a runtime.
+    if name == "__version__":
+        return import_module("importlib.metadata").version("bcpnet")
+    if name in __all__:
+        return getattr(import_module("bcpnet.segmenter"), name)
+    raise AttributeError(f"module 'bcpnet' has no attribute {name!r}")

@@ -1,0 +1,162 @@
+"""Image in, class of every pixel out: the one class most users touch.
+
+segmenter = bcpnet.load("camvid")
+result = segmenter("street.jpg")
+result.overlay().save("overlay.png")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from bcpnet import draw
+from bcpnet.backends import open_backend
+from bcpnet.backends.base import Backend
+from bcpnet.errors import InputError, UsageError
+from bcpnet.images import read_image, save_class_map
+from bcpnet.labels import ClassSet
+from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.upsample import upsample_argmax
+
+Frame = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a network sees in one image.
+
+    Attributes:
+        image: H x W x 3 uint8, RGB.
+        class_map: H x W uint8, the class of every pixel: an index into `classes.names`.
+        classes: names and colours.
+        timings_ms: milliseconds by stage: "pre" (resize, normalise), "network", "post" (upsample, argmax).
+    """
+
+    image: Frame
+    class_map: npt.NDArray[np.uint8]
+    classes: ClassSet
+    timings_ms: dict[str, float]
+
+    def colour_map(self) -> Image.Image:
+        """The class map in the classes' colours, RGB."""
+        return Image.fromarray(draw.colour_map(self.class_map, self.classes.palette()))
+
+    def overlay(self, opacity: float = 0.5, legend: bool = True) -> Image.Image:
+        """The image under the classes' colours at `opacity` (0..1), RGB; `legend` adds names and colours."""
+        picture = draw.overlay(self.image, self.class_map, self.classes.palette(), opacity)
+        if legend:
+            picture = draw.with_legend(picture, self.classes.names, self.classes.colours)
+        return Image.fromarray(picture)
+
+    def shares(self) -> dict[str, float]:
+        """Share of the pixels, 0..1, by class name; all classes, in order."""
+        counts = np.bincount(self.class_map.reshape(-1), minlength=len(self.classes))
+        return dict(zip(self.classes.names, (counts / self.class_map.size).tolist(), strict=True))
+
+    def save(self, path: str | Path) -> None:
+        """Writes the class map as an index PNG with the classes' colours as its palette.
+
+        Raises:
+            UsageError: `path` does not end in .png.
+            InputError: it cannot be written.
+        """
+        if Path(path).suffix.lower() != ".png":
+            raise UsageError(
+                f"{path}: class maps are written as .png, other formats would change the classes"
+            )
+        save_class_map(path, self.class_map, self.classes.palette())
+
+
+class Segmenter:
+    """Segments images with one network.
+
+    Attributes:
+        backend: what runs the network; `backend.metadata.classes` are its classes.
+        size_hw: height and width that every frame is resized to for the network, in pixels; None = the short
+            side the network was trained for, aspect kept.
+    """
+
+    def __init__(self, backend: Backend, size_hw: tuple[int, int] | None = None) -> None:
+        """Raises UsageError where a side of `size_hw` is under 32 pixels."""
+        if size_hw is not None and min(size_hw) < 32:
+            raise UsageError(f"network size {size_hw[0]}x{size_hw[1]}: need at least 32 pixels a side")
+        self.backend = backend
+        self.size_hw = size_hw
+
+    def __call__(self, image: str | Path | Image.Image | Frame) -> Segmentation:
+        """Segments one image, at its own size.
+
+        Args:
+            image: the path of an image file, a Pillow image, or an H x W x 3 uint8 array, RGB.
+
+        Raises:
+            InputError: the file cannot be read, or the array is of another shape or type.
+        """
+        frame = _frame(image)
+        height, width = frame.shape[:2]
+        metadata = self.backend.metadata
+        start = time.perf_counter()
+        network_input = preprocess(
+            frame, self.size_hw or network_size_hw((height, width), metadata.short_side)
+        )
+        preprocessed = time.perf_counter()
+        logits = self.backend(network_input)[0]
+        inferred = time.perf_counter()
+        class_map = upsample_argmax(logits, (height, width))
+        done = time.perf_counter()
+        timings_ms = {
+            "pre": 1000 * (preprocessed - start),
+            "network": 1000 * (inferred - preprocessed),
+            "post": 1000 * (done - inferred),
+        }
+        return Segmentation(frame, class_map, metadata.classes, timings_ms)
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[Segmentation]:
+        """Segments frame after frame, each as it is asked for; sizes may differ."""
+        return map(self, frames)
+
+
+def load(
+    weights: str | Path = "camvid",
+    *,
+    backend: str | None = None,
+    size_hw: tuple[int, int] | None = None,
+    threads: int | None = None,
+) -> Segmenter:
+    """Opens weights for segmenting images.
+
+    Args:
+        weights: a name that ships (`bcpnet models` lists them), or the path of a .onnx or .safetensors file.
+        backend: "onnxruntime", "openvino" or "pytorch"; by default the one that `weights` call for.
+        size_hw: height and width of the network input, in pixels; by default each frame's short side becomes
+            the one the network was trained for.
+        threads: number of CPU threads; by default the runtime's own choice.
+
+    Raises:
+        UsageError: an unknown name, a backend that is not installed or cannot read such weights, a bad size.
+        InputError: the weights cannot be read.
+    """
+    return Segmenter(open_backend(weights, backend, threads), size_hw)
+
+
+def _frame(image: str | Path | Image.Image | Frame) -> Frame:
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        if image.mode.startswith(("I", "F")):
+            raise InputError(
+                f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path"
+            )
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise InputError(f"an array of shape {image.shape} and type {image.dtype}: need H x W x 3 uint8, RGB")
+    return image

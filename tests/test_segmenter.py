@@ -1,0 +1,171 @@
+"""Image in, Segmentation out: with a network whose answer is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+import bcpnet
+from bcpnet.errors import InputError, UsageError
+from bcpnet.labels import ClassSet
+from bcpnet.metadata import Metadata
+from bcpnet.segmenter import Segmentation, Segmenter
+
+PRIMARY = ClassSet("primary", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
+
+
+class BrightestChannel:
+    """A backend whose logits are the mean colours of 8 x 8 blocks: the class is the strongest channel."""
+
+    name = "onnxruntime"
+    metadata = Metadata("bcpnet", {}, PRIMARY, short_side=64)
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.shapes.append(images.shape)
+        assert images.dtype == np.float32
+        n, channels, height, width = images.shape
+        blocks: npt.NDArray[np.float32] = images.reshape(n, channels, height // 8, 8, width // 8, 8).mean((3, 5))
+        return blocks
+
+
+@pytest.fixture
+def segmenter() -> Segmenter:
+    return Segmenter(BrightestChannel())
+
+
+def _thirds(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Red, green and blue, a third of the width each."""
+    frame = np.zeros((height, width, 3), np.uint8)
+    for channel in range(3):
+        frame[:, channel * width // 3 : (channel + 1) * width // 3, channel] = 250
+    return frame
+
+
+@pytest.mark.parametrize("frame_hw", [(96, 144), (64, 90), (37, 60), (301, 451)])
+def test_class_map_lies_on_the_image(segmenter: Segmenter, frame_hw: tuple[int, int]) -> None:
+    frame = _thirds(*frame_hw)
+    result = segmenter(frame)
+    assert result.class_map.shape == frame_hw
+    assert result.class_map.dtype == np.uint8
+    assert np.mean(result.class_map == frame.argmax(axis=2)) > 0.97  # all but pixels at the borders
+    assert result.image is frame
+    assert result.classes == PRIMARY
+    assert list(result.timings_ms) == ["pre", "network", "post"]
+    assert all(milliseconds >= 0 for milliseconds in result.timings_ms.values())
+
+
+def test_network_size() -> None:
+    backend = BrightestChannel()
+    Segmenter(backend)(_thirds(128, 192))
+    result = Segmenter(backend, size_hw=(40, 48))(_thirds(128, 192))
+    assert result.class_map.shape == (128, 192)
+    assert backend.shapes == [(1, 3, 64, 96), (1, 3, 40, 48)]
+    with pytest.raises(UsageError, match="16x64: need at least 32"):
+        Segmenter(backend, size_hw=(16, 64))
+
+
+@pytest.mark.parametrize("frame_hw", [(1, 1), (1, 500), (500, 1), (3, 5)])
+def test_tiny_frames(segmenter: Segmenter, frame_hw: tuple[int, int]) -> None:
+    result = segmenter(np.full((*frame_hw, 3), (0, 9, 0), np.uint8))
+    assert result.class_map.shape == frame_hw
+    assert (result.class_map == 1).all()
+    result.overlay()
+
+
+def test_path_array_and_pillow_image_give_the_same(segmenter: Segmenter, tmp_path: Path) -> None:
+    frame = _thirds(60, 90)
+    path = tmp_path / "thirds.png"
+    Image.fromarray(frame).save(path)
+    expected = segmenter(frame).class_map
+    for image in (path, str(path), Image.open(path), Image.open(path).convert("RGBA"), frame[:, ::-1][:, ::-1]):
+        np.testing.assert_array_equal(segmenter(image).class_map, expected)
+
+
+def test_pillow_images_are_turned_upright(segmenter: Segmenter, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned by a quarter clockwise
+    Image.fromarray(_thirds(60, 90)).save(tmp_path / "turned.png", exif=exif)
+    result = segmenter(Image.open(tmp_path / "turned.png"))
+    assert result.class_map.shape == (90, 60)
+    np.testing.assert_array_equal(result.class_map, segmenter(tmp_path / "turned.png").class_map)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((40, 40), np.uint8), r"shape \(40, 40\) and type uint8"),
+        (np.zeros((40, 40, 4), np.uint8), r"shape \(40, 40, 4\)"),
+        (np.zeros((40, 40, 3), np.float32), "type float32"),
+        (np.zeros((0, 40, 3), np.uint8), r"shape \(0, 40, 3\)"),
+        ([[1, 2], [3, 4]], "list: need a path"),
+        (Image.new("I;16", (4, 4)), "mode I;16"),
+        ("no/such/file.png", "no/such/file.png"),
+    ],
+)
+def test_wrong_images(segmenter: Segmenter, image: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        segmenter(image)
+
+
+def test_stream_asks_for_one_frame_at_a_time(segmenter: Segmenter) -> None:
+    asked = []
+
+    def frames() -> Any:
+        for side in (64, 32, 96):
+            asked.append(side)
+            yield _thirds(side, 2 * side)
+
+    results = segmenter.stream(frames())
+    assert asked == []
+    assert next(results).class_map.shape == (64, 128)
+    assert asked == [64]
+    assert [result.class_map.shape for result in results] == [(32, 64), (96, 192)]
+
+
+@pytest.fixture
+def result() -> Segmentation:
+    image = np.full((60, 80, 3), 100, np.uint8)
+    class_map = np.zeros((60, 80), np.uint8)
+    class_map[:, 20:] = 2
+    return Segmentation(image, class_map, PRIMARY, {"pre": 1.0, "network": 2.0, "post": 3.0})
+
+
+def test_shares(result: Segmentation) -> None:
+    assert result.shares() == {"red": 0.25, "green": 0, "blue": 0.75}
+
+
+def test_saved_class_map_reads_back(result: Segmentation, tmp_path: Path) -> None:
+    result.save(tmp_path / "out" / "map.png")
+    picture = Image.open(tmp_path / "out" / "map.png")
+    assert picture.mode == "P"
+    np.testing.assert_array_equal(np.asarray(picture), result.class_map)
+    np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.asarray(result.colour_map()))
+    with pytest.raises(UsageError, match=r"written as \.png"):
+        result.save(tmp_path / "map.jpg")
+
+
+def test_pictures(result: Segmentation) -> None:
+    assert result.colour_map().getpixel((0, 0)) == (255, 0, 0)
+    assert result.colour_map().getpixel((79, 59)) == (0, 0, 255)
+    plain = result.overlay(legend=False)
+    assert plain.size == (80, 60)
+    np.testing.assert_allclose(plain.getpixel((0, 0)), (177, 50, 50), atol=1)  # half image, half red
+    assert result.overlay(opacity=0, legend=False).getpixel((0, 0)) == (100, 100, 100)
+    assert result.overlay().mode == "RGB"
+
+
+def test_public_names() -> None:
+    assert bcpnet.Segmenter is Segmenter
+    assert bcpnet.Segmentation is Segmentation
+    assert callable(bcpnet.load)
+    assert bcpnet.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="no attribute 'segment'"):
+        bcpnet.segment  # noqa: B018
