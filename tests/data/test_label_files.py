@@ -1,0 +1,117 @@
+"""Reading images and label files: what is taken, and what is refused in one line that names the file."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_data import save
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, Item, read_image
+from bcpnet.errors import InputError
+from bcpnet.labels import CAMVID, IGNORE
+
+IDS = {0: 0, 1: 1, 2: 2, 4: 3, 255: IGNORE}
+
+
+def test_palette_and_binary_labels_are_ids(tmp_path: Path) -> None:
+    ids = np.array([[0, 1, 2, 4, 255]], np.uint8)
+    image = Image.fromarray(ids)
+    image.putpalette(bytes(range(256)) * 3)
+    assert image.mode == "P"
+    image.save(tmp_path / "palette.png")
+    assert IdLabels(IDS)(tmp_path / "palette.png").tolist() == [[0, 1, 2, 3, 255]]
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "binary.png")
+    assert IdLabels(IDS)(tmp_path / "binary.png").tolist() == [[1, 0]]
+
+
+def test_colours_in_a_palette_are_colours(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1]], np.uint8))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(tmp_path / "label.png")
+    labels = ColourLabels({(40, 50, 60): 7, (10, 20, 30): IGNORE})
+    assert labels(tmp_path / "label.png").tolist() == [[255, 7]]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=40, unique=True), st.randoms())
+def test_any_colour_table_is_inverted(tmp_path_factory: pytest.TempPathFactory, colours, random) -> None:  # type: ignore[no-untyped-def]
+    path = tmp_path_factory.mktemp("colours") / "label.png"
+    train_ids = np.array([random.randrange(len(colours)) for _ in range(30)], np.uint8).reshape(5, 6)
+    save(np.array(colours, np.uint8)[train_ids], path)
+    labels = ColourLabels({colour: index for index, colour in enumerate(colours)})
+    np.testing.assert_array_equal(labels(path), train_ids)
+
+
+def test_readers_can_be_sent_to_worker_processes(tmp_path: Path) -> None:
+    path = save(np.array([[4]], np.uint8), tmp_path / "label.png")
+    assert pickle.loads(pickle.dumps(IdLabels(IDS)))(path).tolist() == [[3]]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (np.zeros((4, 6, 3), np.uint8), "label is RGB, need one 8-bit id a pixel"),
+        (np.zeros((4, 6, 4), np.uint8), "label is RGBA, need one 8-bit id"),
+        (np.zeros((4, 6), np.uint16), "label is I;16, need one 8-bit id"),
+        (np.full((4, 6), 3, np.uint8), r"label id 3 is out of range, expected 0\.\.2, 4, 255"),
+        (np.zeros((6, 4), np.uint8), r"label is 4x6 \(width x height\), its image .*image\.png is 6x4"),
+    ],
+)
+def test_wrong_labels(tmp_path: Path, label: np.ndarray, message: str) -> None:
+    image = save(np.zeros((4, 6, 3), np.uint8), tmp_path / "image.png")
+    path = save(label, tmp_path / "label.png")
+    with pytest.raises(InputError, match=message) as caught:
+        FileDataset(CAMVID, [Item("image", image, path)], IdLabels(IDS))[0]
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_jpeg_is_no_label(tmp_path: Path) -> None:
+    path = save(np.zeros((8, 8), np.uint8), tmp_path / "label.jpg")
+    with pytest.raises(InputError, match=r"label\.jpg: label is a JPEG"):
+        IdLabels(IDS)(path)
+
+
+def test_greyscale_is_no_colour_label(tmp_path: Path) -> None:
+    path = save(np.zeros((8, 8), np.uint8), tmp_path / "label.png")
+    with pytest.raises(InputError, match="label is L, need the colours of the classes"):
+        ColourLabels({(0, 0, 0): 0})(path)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    whole = save(np.random.default_rng(0).integers(0, 3, (64, 64), np.uint8), tmp_path / "whole.png").read_bytes()
+    contents = {
+        "truncated.png": whole[: len(whole) // 2],
+        "corrupt.png": whole[:60] + bytes([whole[60] ^ 255]) + whole[61:],
+        "text.png": b"no image",
+        "empty.png": b"",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    for name in [*contents, "missing.png"]:
+        for read in (read_image, IdLabels(IDS), ColourLabels({(0, 0, 0): 0})):
+            with pytest.raises(InputError, match=name) as caught:
+                read(tmp_path / name)
+            assert "\n" not in str(caught.value)
+            assert "object at" not in str(caught.value)
+
+
+def test_images_of_every_kind_become_rgb(tmp_path: Path) -> None:
+    grey = save(np.full((3, 4), 7, np.uint8), tmp_path / "grey.png")
+    assert read_image(grey).tolist() == np.full((3, 4, 3), 7).tolist()
+    rgba = np.zeros((3, 4, 4), np.uint8)
+    rgba[..., 2] = 9
+    assert read_image(save(rgba, tmp_path / "rgba.png"))[0, 0].tolist() == [0, 0, 9]
+    with pytest.raises(InputError, match=r"deep\.png: more than 8 bits"):
+        read_image(save(np.zeros((3, 4), np.uint16), tmp_path / "deep.png"))
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the stored image is to be turned by 90 degrees clockwise
+    Image.fromarray(np.zeros((16, 32, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)
