@@ -154,7 +154,7 @@ def _frame(image: str | Path | Image.Image | Frame) -> Frame:
             raise InputError(
                 f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path"
             )
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     if not isinstance(image, np.ndarray):
         raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
