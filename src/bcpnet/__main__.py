@@ -1,0 +1,5 @@
+"""`python -m bcpnet`."""
+
+from bcpnet.cli import main
+
+raise SystemExit(main())

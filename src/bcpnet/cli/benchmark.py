@@ -1,0 +1,64 @@
+"""`bcpnet benchmark`: speed from frame in to class map out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from bcpnet.benchmark import Frame, Row, compare, format_rows
+from bcpnet.cli.common import Status, parse_size, print_json
+from bcpnet.data.streets import Streets
+from bcpnet.machine import describe_machine
+from bcpnet.segmenter import Segmenter, load
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Measure speed from frame in to class map out, by stage, on a synthetic street at each size.
+
+    Attributes:
+        weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
+        sizes: sizes HxW of the frames; the network runs at that size too.
+        backends: onnxruntime, openvino, pytorch.
+        threads: CPU threads; by default as many as there are cores.
+        frames: how many are timed, after three that are not.
+        json: print all measurements and the machine as JSON.
+    """
+
+    weights: str = "camvid"
+    sizes: tuple[str, ...] = ("360x640", "1024x2048")
+    backends: tuple[str, ...] = ("onnxruntime",)
+    threads: int = os.cpu_count() or 1
+    frames: int = 30
+    json: bool = False
+
+
+def run(options: Benchmark) -> int:
+    """Measures and prints."""
+    status = Status(seconds=0)
+
+    def segmenter(backend: str, size_hw: tuple[int, int]) -> Segmenter:
+        return load(options.weights, backend=backend, size_hw=size_hw, threads=options.threads)
+
+    def frame(size_hw: tuple[int, int]) -> Frame:
+        return Streets("test", size_hw=size_hw, length=1)[0].image
+
+    def report(row: Row) -> None:
+        status.show(f"{row.backend} {row.frame_hw[0]}x{row.frame_hw[1]}: {row.timing.fps:.1f} frames/s", always=True)
+
+    rows = compare(
+        segmenter,
+        frame,
+        backends=options.backends,
+        sizes_hw=[parse_size(size) for size in options.sizes],
+        threads=options.threads,
+        frames=options.frames,
+        report=report,
+    )
+    status.close()
+    if options.json:
+        rows_json = [row.as_dict() for row in rows]
+        print_json({"weights": options.weights, "rows": rows_json, "machine": describe_machine()}, indent=2)
+    else:
+        print(format_rows(rows))
+    return 0

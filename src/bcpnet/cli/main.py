@@ -1,0 +1,137 @@
+"""From arguments to a verb's function, and from exceptions to one clear line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from bcpnet.errors import InputError, UsageError
+
+# What is not in the base install, and the extra that brings it.
+_EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "onnx": "train",
+    "onnxscript": "train",
+    "openvino": "openvino",
+}
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command.
+
+    Attributes:
+        module: where in this package its options (a dataclass) and function (of those options) are.
+        options: name of the dataclass.
+        summary: one line for `bcpnet --help`.
+    """
+
+    module: str
+    options: str
+    summary: str
+
+
+VERBS = {
+    "predict": Verb("predict", "Predict", "segment images, folders and videos"),
+    "evaluate": Verb("evaluate", "Evaluate", "score weights on a dataset: IoU per class, mIoU"),
+    "train": Verb("train", "Train", "train a recipe, or go on with an interrupted run"),
+    "export": Verb("export", "Export", "write weights as ONNX, checked against the network"),
+    "benchmark": Verb("benchmark", "Benchmark", "measure speed from frame in to class map out"),
+    "info": Verb("info", "Info", "count a network's parameters and multiply-adds"),
+    "models": Verb("models", "Models", "list the weights that ship"),
+    "data": Verb("data", "Data", "fetch a dataset"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `bcpnet VERB ...`; returns 0, or 1 for bad input, 2 for a wrong call, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(words)
+    except UsageError as error:
+        return _complain(error, 2)
+    except InputError as error:
+        return _complain(error, 1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        return _complain(f'this needs the package {package}: pip install "bcpnet[{_EXTRAS[package]}]"', 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if words else 2
+    if words[0] == "--version":
+        from bcpnet import __version__
+
+        print(__version__)
+        return 0
+    name, rest = words[0], words[1:]
+    if name not in VERBS:
+        raise UsageError(f"unknown command {name!r}: choose one of {', '.join(VERBS)}")
+    module = import_module(f"bcpnet.cli.{VERBS[name].module}")
+    options = getattr(module, VERBS[name].options)
+    default = None
+    if hasattr(options, "defaults"):  # `train` takes its defaults from the recipe named first
+        default, rest = options.defaults(rest)
+    parsed = _parse(options, name, rest, default)
+    if parsed is None:
+        return 0
+    run: Callable[[Any], int] = module.run
+    return run(parsed)
+
+
+def _parse(options: type[Any], verb: str, words: list[str], default: Any) -> Any:
+    """The options, or None after --help. Raises UsageError with tyro's message in one line."""
+    import tyro
+
+    complaint = io.StringIO()
+    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes)
+    try:
+        with contextlib.redirect_stderr(complaint):
+            keywords = {} if default is None else {"default": default}
+            return tyro.cli(options, prog=f"bcpnet {verb}", args=words, config=config, **keywords)
+    except SystemExit as end:
+        if not end.code:
+            return None
+        raise UsageError(f"{_one_line(complaint.getvalue())} (see bcpnet {verb} --help)") from None
+
+
+def _one_line(box: str) -> str:
+    """The text of the first section of one of tyro's boxes."""
+    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
+    body = [line for line in lines if line and not line.endswith("──")]
+    rule = next((i for i, line in enumerate(lines) if line and set(line) == {"─"}), len(lines))
+    first = [line for line in lines[:rule] if line and not line.endswith("──")]
+    return " ".join(first or body[:1])
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items())
+    return (
+        "bcpnet: real-time semantic segmentation\n\nusage: bcpnet COMMAND [options]\n\n"
+        f"{verbs}\n\nbcpnet COMMAND --help tells its options; bcpnet --version the version."
+    )
+
+
+def _complain(error: object, code: int) -> int:
+    # One line, whatever a library put into its message.
+    print(f"bcpnet: {' '.join(str(error).split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,92 @@
+"""`bcpnet train`: a recipe, or an interrupted run of one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bcpnet.cli.common import Status, duration
+from bcpnet.data import open_dataset
+from bcpnet.errors import UsageError
+from bcpnet.training.recipes import RECIPES, Recipe, recipe
+
+if TYPE_CHECKING:
+    from bcpnet.training.fit import Progress
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a recipe: bcpnet train RECIPE --root DIR --out RUN. Every field below can be set.
+
+    Attributes:
+        out: folder for the run: recipe.json, last.safetensors, best.safetensors, history.jsonl, TensorBoard files.
+        root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
+        resume: go on with the run in --out.
+        devices: how many GPUs (or CPU processes) to train on.
+        accelerator: auto, cpu or cuda.
+        recipe: what is trained, and how.
+    """
+
+    out: Path
+    recipe: Recipe
+    root: Path | None = None
+    resume: bool = False
+    devices: int = 1
+    accelerator: str = "auto"
+
+    @staticmethod
+    def defaults(words: list[str]) -> tuple[Train, list[str]]:
+        """Takes the recipe's name off the arguments and its values as defaults."""
+        from tyro import MISSING_NONPROP
+
+        name = words[0] if words else "--help"
+        if name in ("-h", "--help"):
+            print(f"usage: bcpnet train RECIPE --root DIR --out RUN; recipes: {', '.join(RECIPES)}\n")
+            return Train(MISSING_NONPROP, recipe("camvid")), ["--help"]
+        if name.startswith("-"):
+            raise UsageError(f"name the recipe first: bcpnet train RECIPE ...; recipes: {', '.join(RECIPES)}")
+        return Train(MISSING_NONPROP, recipe(name)), words[1:]
+
+
+def run(options: Train) -> int:
+    """Trains, with a line of progress."""
+    what = options.recipe
+    if what.pretrained == "required":
+        raise UsageError(
+            "this recipe starts from pre-trained encoder weights: add --pretrained FILE.safetensors, "
+            "or --pretrained none to start from random ones"
+        )
+    train = open_dataset(what.dataset, options.root, what.train_split)
+    val = None if what.val_split == "none" else open_dataset(what.dataset, options.root, what.val_split)
+
+    from bcpnet.training.fit import RunInterruptedError, fit
+
+    status = Status()
+    try:
+        fit(
+            what,
+            train,
+            val,
+            options.out,
+            resume=options.resume,
+            devices=options.devices,
+            accelerator=options.accelerator,
+            report=lambda progress: status.show(_line(progress), always=progress.step == progress.steps),
+        )
+    except RunInterruptedError as stop:
+        status.close()
+        print(f"bcpnet: {stop}; go on with the same command and --resume", file=sys.stderr)
+        return 130
+    status.close()
+    print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
+    return 0
+
+
+def _line(progress: Progress) -> str:
+    miou = "" if progress.miou is None else f", val mIoU {100 * progress.miou:.2f}"
+    return (
+        f"epoch {progress.epoch}/{progress.epochs}, step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
+        f"{miou}, {progress.images_per_s:.1f} images/s, {duration(progress.eta_s)} to go"
+    )
