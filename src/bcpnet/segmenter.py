@@ -68,9 +68,7 @@ class Segmentation:
             InputError: it cannot be written.
         """
         if Path(path).suffix.lower() != ".png":
-            raise UsageError(
-                f"{path}: class maps are written as .png, other formats would change the classes"
-            )
+            raise UsageError(f"{path}: class maps are written as .png, other formats would change the classes")
         save_class_map(path, self.class_map, self.classes.palette())
 
 
@@ -103,9 +101,7 @@ class Segmenter:
         height, width = frame.shape[:2]
         metadata = self.backend.metadata
         start = time.perf_counter()
-        network_input = preprocess(
-            frame, self.size_hw or network_size_hw((height, width), metadata.short_side)
-        )
+        network_input = preprocess(frame, self.size_hw or network_size_hw((height, width), metadata.short_side))
         preprocessed = time.perf_counter()
         logits = self.backend(network_input)[0]
         inferred = time.perf_counter()
@@ -151,9 +147,7 @@ def _frame(image: str | Path | Image.Image | Frame) -> Frame:
         return read_image(image)
     if isinstance(image, Image.Image):
         if image.mode.startswith(("I", "F")):
-            raise InputError(
-                f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path"
-            )
+            raise InputError(f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path")
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
     if not isinstance(image, np.ndarray):
         raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")

@@ -144,9 +144,7 @@ def _interpolate(
     for s in range(1, int(counts[0])):
         n_s = int(np.count_nonzero(counts > s))
         rival, cell = candidates[offsets[:n_s] + s], order[:n_s]
-        rivals.append(
-            (rival.astype(np.uint8), [value[rival, cell] - value[first[:n_s], cell] for value in values])
-        )
+        rivals.append((rival.astype(np.uint8), [value[rival, cell] - value[first[:n_s], cell] for value in values]))
 
     first_label = first.astype(np.uint8)
     weight_x, pixel_x = columns.weight[:, cell_x], columns.pixel[:, cell_x]

@@ -68,7 +68,5 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
     metadata = Metadata.from_json(entries[KEY], str(path))
     n_classes = session.get_outputs()[0].shape[1]
     if n_classes != len(metadata.classes):
-        raise InputError(
-            f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}"
-        )
+        raise InputError(f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}")
     return session, metadata
