@@ -1,0 +1,1 @@
+"""What `bcpnet.data.streets` draws with: scene, renderer, textures, layout."""
