@@ -1,0 +1,100 @@
+"""Puts a finished run into the package: weights, ONNX, results and model card.
+
+    python tools/release_weights.py RUN NAME --root CAMVID
+
+RUN is a folder that `bcpnet train` left; its last.safetensors ships (never best.safetensors: that was chosen on the
+split whose figure is reported). Every figure in the card comes from results/NAME-val.json, written here by
+`bcpnet evaluate`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from bcpnet.checkpoint import load_checkpoint, save_checkpoint
+from bcpnet.cli import main as bcpnet
+from bcpnet.export import export_onnx
+from bcpnet.files import write_bytes
+from bcpnet.metadata import Metadata
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+WEIGHTS = REPOSITORY / "src" / "bcpnet" / "weights"
+RESULTS = REPOSITORY / "results"
+
+LICENCE = (
+    "Apache-2.0 for what is ours. Trained on CamVid (Brostow et al. 2009), which its authors provide for research; "
+    "initial encoder weights: google-coral/edgetpu, Apache-2.0, trained on ImageNet, COCO and PASCAL VOC. "
+    "Whether your use needs more than these terms is for you to judge"
+)
+
+
+def main() -> None:
+    """Releases; stops at the first step that fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
+    options = parser.parse_args()
+
+    network, metadata = load_checkpoint(options.run / "last.safetensors")
+    metadata = replace(metadata, licence=LICENCE)
+    save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
+    difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
+    print(f"exported; logits differ by {difference:.0e}")
+
+    command = ["evaluate", "--weights", options.name, "--data", "camvid", "--split", "val", "--json"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = bcpnet([*command, "--root", str(options.root)])
+    if code:
+        raise SystemExit(code)
+    result = {"command": f"bcpnet {' '.join(command)} --root DIR", **json.loads(printed.getvalue())}
+    write_bytes(RESULTS / f"{options.name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
+    recipe = (options.run / "recipe.json").read_text()
+    history = (options.run / "history.jsonl").read_bytes()
+    write_bytes(RESULTS / f"{options.name}-history.jsonl", history)
+    card = model_card(options.name, metadata, json.loads(recipe), result)
+    write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
+    print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
+
+
+def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, object]) -> str:
+    """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`)."""
+    iou = result["iou"]
+    miou, accuracy = result["miou"], result["pixel_accuracy"]
+    assert isinstance(iou, dict)
+    assert isinstance(miou, float)
+    assert isinstance(accuracy, float)
+    rows = "\n".join(f"| {key} | {'absent' if value is None else f'{100 * value:.1f}'} |" for key, value in iou.items())
+    recipe = {**recipe, "pretrained": Path(str(recipe["pretrained"])).name}
+    options = ", ".join(f"{key} {value}" for key, value in metadata.options.items())
+    return f"""# Weights `{name}`
+
+Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes of {metadata.classes.name}:
+{", ".join(metadata.classes.names)}.
+
+- **Data and recipe**: {metadata.provenance}. `bcpnet train camvid --root DIR --out RUN --pretrained FILE`, resolved:
+  `{json.dumps(recipe)}`
+- **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images at
+  480x360, single scale, no flipping, weights of the last step). `{result["command"]}`; all of it in
+  `results/{name}-val.json`, the curve in `results/{name}-history.jsonl`. Recipe choices were made looking at this
+  split; the test split was not looked at.
+- **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`
+  does this itself.
+- **Meant for** street scenes like CamVid's: daylight, Cambridge (UK), a car's view. Rare and thin classes are weak; at
+  night, in rain, elsewhere or from other viewpoints expect less. Not for decisions that safety depends on.
+- **Terms**: {metadata.licence}.
+
+| class | IoU, % |
+|---|---|
+{rows}
+"""
+
+
+if __name__ == "__main__":
+    main()
