@@ -39,14 +39,14 @@ def _window(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: tuple[floa
 def _wall(rng: np.random.Generator, colour: Colour, size_hw: tuple[int, int]) -> Image.Image:
     """A weathered wall, its courses showing if it is brick or stone."""
     height, width = size_hw
-    relief = 7 * clouded(rng, size_hw, (80, 24)) + rng.normal(0, 5, size_hw).astype(np.float32)
+    relief = 7 * clouded(rng, size_hw, (80, 24)) + rng.normal(0, 3, size_hw).astype(np.float32)
     if min(colour) < 180:
         relief += (
-            (rng.normal(0, 7, ((height + 2) // 3, (width + 7) // 8)).astype(np.float32))
+            (rng.normal(0, 4, ((height + 2) // 3, (width + 7) // 8)).astype(np.float32))
             .repeat(3, 0)
             .repeat(8, 1)[:height, :width]
         )
-        relief[::3] += 8
+        relief[::3] += 5
     relief += np.linspace(6, -10, height, dtype=np.float32)[:, None]
     return painted(colour, relief)
 

@@ -129,5 +129,5 @@ def _light(rng: np.random.Generator, dusk: bool, sunny: bool) -> Light:
         haze_per_m=float(rng.uniform(0.0008, 0.004)),
         exposure=(brightness * (1 + warmth), brightness, brightness * (1.03 - warmth)),
         noise=float(rng.uniform(0.8, 3)),
-        sharpness=float(rng.uniform(-0.05, 0.3)),
+        sharpness=float(rng.uniform(-0.05, 0.2)),
     )

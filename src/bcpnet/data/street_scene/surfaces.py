@@ -50,7 +50,7 @@ def asphalt(variant: int) -> Texture:
     """Eight metres square of worn road."""
     rng = generator(1, variant)
     side = 8 * 48
-    relief = 5 * clouded(rng, (side, side), (120, 50, 16)) + rng.normal(0, 9, (side, side)).astype(np.float32)
+    relief = 5 * clouded(rng, (side, side), (120, 50, 16)) + rng.normal(0, 6, (side, side)).astype(np.float32)
     tracks = np.cos(np.linspace(0, 4 * np.pi, side, dtype=np.float32)) * 4  # wheels polish two bands per lane
     image = painted((96, 97, 100), relief + tracks)
     draw = ImageDraw.Draw(image)
@@ -69,7 +69,7 @@ def paving(variant: int) -> Texture:
     """Pavement, three metres by eight: slabs, or plain tarmac."""
     rng = generator(2, variant)
     width, height = 3 * 48, 8 * 48
-    relief = 5 * clouded(rng, (height, width), (60, 20)) + rng.normal(0, 6, (height, width)).astype(np.float32)
+    relief = 5 * clouded(rng, (height, width), (60, 20)) + rng.normal(0, 4, (height, width)).astype(np.float32)
     image = painted((122, 119, 114) if variant % 3 else (108, 106, 106), relief)
     if variant % 3:
         draw = ImageDraw.Draw(image)
