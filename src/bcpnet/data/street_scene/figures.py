@@ -70,7 +70,8 @@ def leafy_tree(variant: int) -> Texture:
     crown, light = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for _ in range(24):
         cy = rng.uniform(46, 220)
-        cx, radius = rng.normal(120, 30 * math.sin(cy / 230 * math.pi) + 6), rng.uniform(30, 50)
+        radius = rng.uniform(30, 50)
+        cx = np.clip(rng.normal(120, 30 * math.sin(cy / 230 * math.pi) + 6), radius + 4, width - radius - 4)
         near = 1 - np.hypot(x - cx, y - cy) / radius
         light = np.where(near > crown, (cy - y) / radius, light)
         crown = np.maximum(crown, near)

@@ -120,12 +120,12 @@ def front(variant: int) -> Texture:
 
 @lru_cache(None)
 def flank(variant: int, gabled: bool) -> Texture:
-    """The blind side of a house, eight metres wide; with a gable, its top is a triangle."""
+    """The blind side of a house, eight metres wide; with a gable, its top quarter is a triangle."""
     rng = generator(6, variant % len(_WALLS))
     image = _wall(rng, graded(_WALLS[variant % len(_WALLS)], 0.9), (288, 256))
     if gabled:
         mask = Image.new("L", image.size, 0)
-        ImageDraw.Draw(mask).polygon([(0, 288), (0, 84), (128, 0), (256, 84), (256, 288)], 255)
+        ImageDraw.Draw(mask).polygon([(0, 288), (0, 72), (128, 0), (256, 72), (256, 288)], 255)
         image.putalpha(mask)
     return Texture(image)
 

@@ -50,7 +50,7 @@ def _house(street: Street, side: int, z: float, variant: int, back_m: float) -> 
     run, storeys = houses.front_size(variant)
     height, x = storeys * houses.STOREY_M + float(rng.uniform(0, 1)), side * (street.side(side)[1] + back_m)
     gabled = bool(rng.random() < 0.65)
-    rise = min(height * 0.41, 3.2) if gabled else 0.0
+    rise = height / 3 if gabled else 0.0  # a quarter of the whole, as `flank` draws it
     far, top, ridge = z + run, KERB_M + height, KERB_M + height + rise
     order = (x, far)
     red, green, blue = (float(t) for t in rng.uniform(0.8, 1.12) * rng.normal(1, 0.03, 3))
