@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benchmark": ("backends", "machine", "networks", "segmenter"),
     "checkpoint": ("metadata", "networks"),
     "cli": ("",),  # everything; nobody imports it
-    "data": ("labels",),
+    "data": ("images", "labels"),
     "draw": (),
     "errors": (),
     "evaluation": ("backends", "data", "labels", "metrics", "preprocess", "upsample"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, Item, read_image
+from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, Item
 from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID, IGNORE
 
@@ -93,25 +93,8 @@ def test_unreadable_files(tmp_path: Path) -> None:
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     for name in [*contents, "missing.png"]:
-        for read in (read_image, IdLabels(IDS), ColourLabels({(0, 0, 0): 0})):
+        for read in (IdLabels(IDS), ColourLabels({(0, 0, 0): 0})):
             with pytest.raises(InputError, match=name) as caught:
                 read(tmp_path / name)
             assert "\n" not in str(caught.value)
             assert "object at" not in str(caught.value)
-
-
-def test_images_of_every_kind_become_rgb(tmp_path: Path) -> None:
-    grey = save(np.full((3, 4), 7, np.uint8), tmp_path / "grey.png")
-    assert read_image(grey).tolist() == np.full((3, 4, 3), 7).tolist()
-    rgba = np.zeros((3, 4, 4), np.uint8)
-    rgba[..., 2] = 9
-    assert read_image(save(rgba, tmp_path / "rgba.png"))[0, 0].tolist() == [0, 0, 9]
-    with pytest.raises(InputError, match=r"deep\.png: more than 8 bits"):
-        read_image(save(np.zeros((3, 4), np.uint16), tmp_path / "deep.png"))
-
-
-def test_exif_rotation_is_applied(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the stored image is to be turned by 90 degrees clockwise
-    Image.fromarray(np.zeros((16, 32, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
-    assert read_image(tmp_path / "turned.jpg").shape == (32, 16, 3)

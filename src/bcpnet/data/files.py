@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
+from bcpnet.images import read_image
 from bcpnet.labels import IGNORE, ClassSet, Colour, lookup_table
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -63,17 +64,6 @@ class FileDataset:
                 f"{item.label}: label is {_size(label)} (width x height), its image {item.image} is {_size(image)}"
             )
         return Sample(image, label, item.name)
-
-
-def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """H x W x 3 uint8, RGB, turned as its EXIF entry says. Raises InputError unless it is an 8-bit image."""
-    image = _open(path)
-    if image.mode.startswith(("I", "F")):
-        raise InputError(f"{path}: more than 8 bits a channel; convert it to 8 bits")
-    try:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except _PILLOW_ERRORS as error:
-        raise InputError(f"{path}: cannot read this image: {error}") from error
 
 
 class IdLabels:
