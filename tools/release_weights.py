@@ -55,6 +55,9 @@ def main() -> None:
         raise SystemExit(code)
     result = {"command": f"bcpnet {' '.join(command)} --root DIR", **json.loads(printed.getvalue())}
     write_bytes(RESULTS / f"{options.name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
+    write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
     recipe = (options.run / "recipe.json").read_text()
     history = (options.run / "history.jsonl").read_bytes()
     write_bytes(RESULTS / f"{options.name}-history.jsonl", history)

@@ -8,7 +8,7 @@ from bcpnet.data.streets import drive
 from bcpnet.media import VideoWriter
 
 CLIP = Path(__file__).resolve().parents[1] / "examples" / "streets.mp4"
-SIZE_HW, FRAMES, FPS, SEED = (360, 640), 120, 25, 0
+SIZE_HW, FRAMES, FPS, SEED = (360, 640), 120, 25, 7
 
 with VideoWriter(CLIP, SIZE_HW, FPS) as writer:
     for sample in drive(FRAMES, SIZE_HW, SEED):
