@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from bcpnet.errors import InputError
-from bcpnet.files import atomic_path
+from bcpnet.errors import InputError, UsageError
+from bcpnet.files import write_bytes
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks import build
 
@@ -17,11 +17,7 @@ from bcpnet.networks import build
 def save_checkpoint(path: Path, network: nn.Module, metadata: Metadata) -> None:
     """Writes weights and metadata to one safetensors file, whole or not at all. Raises InputError where it cannot."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(tensors, temporary, {KEY: metadata.to_json()})
-        except SafetensorError as error:  # it wraps what the system said, disk full for one
-            raise InputError(f"{path}: cannot write: {error}") from error
+    write_bytes(path, save(tensors, {KEY: metadata.to_json()}))
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Metadata]:
@@ -42,7 +38,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Metadata]:
     if KEY not in entries:
         raise InputError(f"{path}: safetensors without bcpnet metadata; not written by bcpnet")
     metadata = Metadata.from_json(entries[KEY], str(path))
-    network = build(metadata.network, len(metadata.classes), **metadata.options)
+    try:
+        network = build(metadata.network, len(metadata.classes), **metadata.options)
+    except (UsageError, TypeError) as error:  # the file's fault, not the caller's
+        raise InputError(f"{path}: its network cannot be built: {error}") from error
     expected = network.state_dict()
     for name in sorted(set(expected) ^ set(tensors)):
         where = "is not part of" if name in tensors else "is missing for"

@@ -19,11 +19,11 @@ def build(name: str, num_classes: int, **options: Any) -> nn.Module:
     """Builds network `name` with random weights; it maps N 3 H W (H, W >= 32) to N num_classes h w logits.
 
     Raises:
-        UsageError: unknown name or option.
+        UsageError: unknown name or option, or a value that no network can be built with.
     """
     if name not in NETWORKS:
         raise UsageError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     try:
         return NETWORKS[name](num_classes, **options)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # PyTorch's own complaints, a negative width for one
         raise UsageError(f"network {name}: {error}") from error

@@ -107,11 +107,12 @@ def load_pretrained(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-        if weight.shape != conv.weight.shape:
-            raise InputError(
-                f"{path}: {name}.weight is {tuple(weight.shape)}, this encoder has {tuple(conv.weight.shape)}"
-                " (weights of another width?)"
-            )
+        for kind, tensor, own in (("weight", weight, conv.weight), ("bias", bias, norm.bias)):
+            if tensor.shape != own.shape:
+                raise InputError(
+                    f"{path}: {name}.{kind} is {tuple(tensor.shape)}, this encoder has {tuple(own.shape)}"
+                    " (weights of another width?)"
+                )
         conv.weight.data.copy_(weight)
         handles.append(norm.register_forward_pre_hook(_calibrator(bias)))
     training = encoder.training

@@ -1,0 +1,128 @@
+"""What every network keeps to: any size, any mode, every weight trained, saved, folded and exported alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from random_networks import random_images, random_network
+from torch import nn
+
+from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
+from bcpnet.checkpoint import load_checkpoint, save_checkpoint
+from bcpnet.export import export_onnx
+from bcpnet.labels import CAMVID
+from bcpnet.metadata import Metadata
+from bcpnet.networks import NETWORKS, build
+from bcpnet.networks.encoders import ENCODERS
+from bcpnet.networks.fold import fold
+
+# Network -> the options that every test below runs with. A new network adds a line.
+VARIANTS: dict[str, list[dict[str, object]]] = {
+    "bcpnet": [{"encoder": encoder} for encoder in ENCODERS],
+}
+CLASSES = len(CAMVID)
+SIZES = [(32, 32), (33, 47), (97, 131)]
+
+CASES = [
+    pytest.param(name, options, id="-".join([name, *map(str, options.values())]))
+    for name, variants in VARIANTS.items()
+    for options in variants
+]
+# The width of an encoder changes no operation: one of those that differ in it is exported.
+EXPORTED = [case for case in CASES if case.values[1] != {"encoder": "mobilenet_v2_100"}]
+
+every_network = pytest.mark.parametrize(("name", "options"), CASES)
+
+
+def test_no_network_is_left_out() -> None:
+    assert set(VARIANTS) == set(NETWORKS)
+
+
+def _network(name: str, options: dict[str, object]) -> nn.Module:
+    return random_network(name, CLASSES, **options)
+
+
+@every_network
+def test_any_size_batch_and_mode(name: str, options: dict[str, object]) -> None:
+    network = _network(name, options)
+    for size in SIZES:
+        for batch in (1, 2):
+            images = random_images(batch, 3, *size)
+            with torch.no_grad():
+                trained, evaluated = network.train()(images), network.eval()(images)
+            assert evaluated.shape[:2] == (batch, CLASSES)
+            assert all(1 <= side <= whole for side, whole in zip(evaluated.shape[2:], size, strict=True))
+            for logits in (trained, evaluated):
+                assert logits.shape == evaluated.shape
+                assert logits.dtype == torch.float32
+                assert logits.isfinite().all()
+
+
+@every_network
+def test_a_backward_pass_reaches_every_weight(name: str, options: dict[str, object]) -> None:
+    network = build(name, CLASSES, **options).train()
+    network(random_images(2, 3, 97, 131)).square().mean().backward()
+    without = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert without == []
+    # A convolution's bias in front of a batch norm is the only thing that may do nothing.
+    idle = [key for key, p in network.named_parameters() if p.grad is not None and p.ndim > 1 and not p.grad.any()]
+    assert idle == []
+
+
+@every_network
+def test_evaluation_repeats_and_ignores_the_rest_of_the_batch(name: str, options: dict[str, object]) -> None:
+    network = _network(name, options)
+    images = random_images(2, 3, 97, 131)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with torch.inference_mode():
+        both, again = network(images), network(images)
+        singles = torch.cat([network(images[:1]), network(images[1:])])
+    assert torch.equal(both, again)
+    assert (both - singles).abs().max() <= 1e-5 * both.abs().max()
+    assert (both[0] - both[1]).abs().max() > 0.01 * both.abs().max()
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@every_network
+def test_saved_and_loaded_it_is_the_same_to_the_bit(name: str, options: dict[str, object], tmp_path: Path) -> None:
+    network = _network(name, options)
+    metadata = Metadata(name, options, CAMVID, 360)
+    save_checkpoint(tmp_path / "network.safetensors", network, metadata)
+    loaded, read = load_checkpoint(tmp_path / "network.safetensors")
+    assert read == metadata
+    assert not loaded.training
+    images = random_images(1, 3, 33, 47)
+    with torch.inference_mode():
+        assert torch.equal(loaded(images), network(images))
+
+
+@every_network
+def test_folding_changes_no_logit(name: str, options: dict[str, object]) -> None:
+    network = _network(name, options).train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    folded = fold(network)
+    assert network.training
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+    assert not [module for module in folded.modules() if isinstance(module, nn.BatchNorm2d)]
+    network.eval()
+    for size in SIZES:
+        images = random_images(2, 3, *size)
+        with torch.inference_mode():
+            expected, logits = network(images), folded(images)
+        assert (logits - expected).abs().max() <= 1e-4 * max(1.0, expected.abs().max().item())
+
+
+@pytest.mark.parametrize(("name", "options"), EXPORTED)
+def test_exported_it_says_the_same(name: str, options: dict[str, object], tmp_path: Path) -> None:
+    network = _network(name, options)
+    difference = export_onnx(network, Metadata(name, options, CAMVID, 360), tmp_path / "network.onnx")
+    assert difference < 1e-3
+    backend = OnnxRuntimeBackend(tmp_path / "network.onnx", threads=1)
+    for batch, size in ((1, (33, 47)), (3, (64, 200))):
+        images = random_images(batch, 3, *size)
+        with torch.inference_mode():
+            expected = network(images).numpy()
+        np.testing.assert_allclose(backend(images.numpy()), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
