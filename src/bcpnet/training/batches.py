@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -16,6 +16,7 @@ from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError
 from bcpnet.labels import IGNORE
 from bcpnet.preprocess import MEAN, network_size_hw
+from bcpnet.training.interrupts import leave_to_parent
 
 _MEMORY_BYTES = 4 << 30  # a split that needs less is decoded once and kept
 
@@ -52,21 +53,34 @@ def steps_per_epoch(samples: int, batch: int) -> int:
 
 
 def mix(*numbers: int) -> int:
-    """One seed from several numbers; different numbers give unrelated seeds."""
+    """One seed from several numbers; other numbers give an unrelated seed (but zeros at the end do not count)."""
     return int(np.random.SeedSequence([number % (1 << 63) for number in numbers]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def resized(sample: Sample, short_side: int) -> Sample:
-    """`sample` at the size that evaluation and prediction will feed the network: image bilinear, label nearest."""
-    size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
+def label_of(sample: Sample, num_classes: int) -> npt.NDArray[np.uint8]:
+    """The label of `sample`. Raises InputError if it has none, or one with values that are no class."""
     if sample.label is None:
-        raise InputError(f"{sample.name}: has no label, cannot train on it")
-    if sample.image.shape[:2] == size_hw:
-        return sample
+        raise InputError(f"{sample.name}: has no label")
+    wrong = sample.label[(sample.label >= num_classes) & (sample.label != IGNORE)]
+    if wrong.size:
+        raise InputError(
+            f"{sample.name}: label value {wrong[0]}: the classes are 0 to {num_classes - 1}, {IGNORE} is ignored"
+        )
+    return sample.label
+
+
+def resized(
+    image: npt.NDArray[np.uint8], label: npt.NDArray[np.uint8], short_side: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Image (bilinear) and label (nearest) at the size that evaluation and prediction will feed the network."""
+    size_hw = network_size_hw((image.shape[0], image.shape[1]), short_side)
+    if image.shape[:2] == size_hw:
+        return image, label
     size_wh = (size_hw[1], size_hw[0])
-    image = Image.fromarray(sample.image).resize(size_wh, Image.Resampling.BILINEAR)
-    label = Image.fromarray(sample.label).resize(size_wh, Image.Resampling.NEAREST)
-    return Sample(np.asarray(image), np.asarray(label), sample.name)
+    return (
+        np.asarray(Image.fromarray(image).resize(size_wh, Image.Resampling.BILINEAR)),
+        np.asarray(Image.fromarray(label).resize(size_wh, Image.Resampling.NEAREST)),
+    )
 
 
 class TorchSamples(TorchDataset[tuple[Tensor, Tensor]]):
@@ -81,18 +95,41 @@ class TorchSamples(TorchDataset[tuple[Tensor, Tensor]]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Decodes and resizes one sample."""
-        sample = resized(self.dataset[index], self.short_side)
-        image = torch.from_numpy(np.ascontiguousarray(sample.image.transpose(2, 0, 1)))
-        return image, torch.from_numpy(np.array(sample.label))
+        """Decodes and resizes one sample. Raises InputError for a broken file or a wrong label."""
+        sample = self.dataset[index]
+        image, label = resized(sample.image, label_of(sample, len(self.dataset.classes)), self.short_side)
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(np.array(label))
+
+
+class _Handed(TorchDataset["tuple[Tensor, Tensor] | InputError"]):
+    """Samples for another process; there an error is handed over as a value, for DataLoader would add its traceback."""
+
+    def __init__(self, samples: TorchSamples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor] | InputError:
+        try:
+            return self.samples[index]
+        except InputError as error:
+            return error
+
+
+def _collate_handed(samples: list[tuple[Tensor, Tensor] | InputError]) -> tuple[Tensor, Tensor] | InputError:
+    whole = []
+    for sample in samples:
+        if isinstance(sample, InputError):
+            return sample
+        whole.append(sample)
+    return collate(whole)
 
 
 def collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Stacks samples, padded right and below to the largest: images with the mean, labels with IGNORE."""
     height = max(image.shape[1] for image, _ in samples)
     width = max(image.shape[2] for image, _ in samples)
-    images = torch.full((len(samples), 3, height, width), int(MEAN), dtype=torch.uint8)
-    labels = torch.full((len(samples), height, width), IGNORE, dtype=torch.uint8)
+    device = samples[0][0].device
+    images = torch.full((len(samples), 3, height, width), int(MEAN), dtype=torch.uint8, device=device)
+    labels = torch.full((len(samples), height, width), IGNORE, dtype=torch.uint8, device=device)
     for row, (image, label) in enumerate(samples):
         images[row, :, : image.shape[1], : image.shape[2]] = image
         labels[row, : label.shape[0], : label.shape[1]] = label
@@ -108,41 +145,41 @@ class Batches:
             raise InputError("the training split is empty")
         self.samples = TorchSamples(dataset, short_side)
         self.device, self.workers = device, workers
-        self._kept: tuple[Tensor, Tensor] | None = None
-        first = self.samples[0][0]
-        if (first.numel() * 4 // 3) * len(dataset) <= _MEMORY_BYTES:
-            images, labels = collate([self.samples[index] for index in range(len(dataset))])
-            self._kept = images.to(device), labels.to(device)
+        self._kept: list[tuple[Tensor, Tensor]] | None = None
+        image, label = self.samples[0]
+        if (image.numel() + label.numel()) * len(dataset) <= _MEMORY_BYTES:
+            read = (self.samples[index] for index in range(len(dataset)))
+            self._kept = [(image.to(device), label.to(device)) for image, label in read]
 
-    def pixels_per_class(self, classes: int) -> Tensor:
-        """K int64 counts over the split."""
-        if self._kept is not None:
-            return torch.bincount(self._kept[1].flatten().cpu(), minlength=256)[:classes]
+    def pixels_per_class(self) -> Tensor:
+        """K int64 counts over the split. Reads it once where it is not kept."""
         counts = torch.zeros(256, dtype=torch.int64)
-        for index in range(len(self.samples)):
-            counts += torch.bincount(self.samples[index][1].flatten(), minlength=256)
-        return counts[:classes]
+        for _, label in self._kept or (self.samples[index] for index in range(len(self.samples))):
+            counts += torch.bincount(label.flatten(), minlength=256).cpu()
+        return counts[: len(self.samples.dataset.classes)]
 
     def run(self, sampler: RunSampler) -> Iterator[tuple[Tensor, Tensor]]:
-        """N 3 H W and N H W uint8 on the device, one pair for each list of `sampler`."""
+        """N 3 H W and N H W uint8 on the device, one pair for each list of `sampler`. Raises InputError as reading."""
         if self._kept is not None:
-            images, labels = self._kept
             for indices in sampler:
-                yield images[indices], labels[indices]
+                yield collate([self._kept[index] for index in indices])
             return
         loader = DataLoader(
-            self.samples,
+            _Handed(self.samples),
             batch_sampler=sampler,
             num_workers=self.workers,
-            collate_fn=collate,
+            collate_fn=_collate_handed,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=_ignore_interrupt,
+            worker_init_fn=_start_worker,
+            generator=torch.Generator(),  # else it draws from the global one, and a resumed run would differ
         )
-        for images, labels in loader:
+        for batch in loader:
+            if isinstance(batch, InputError):
+                raise batch
+            images, labels = batch
             yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; the main one saves and ends the rest."""
+def _start_worker(worker: int) -> None:
     del worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_to_parent()

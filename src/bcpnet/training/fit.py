@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import signal
+import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from bcpnet.checkpoint import save_checkpoint
 from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError, UsageError
-from bcpnet.files import write_bytes
-from bcpnet.metadata import Metadata
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.training.augment import augment, normalise
-from bcpnet.training.batches import Batches, RunSampler, collate, mix, steps_per_epoch
+from bcpnet.training.batches import Batches, RunSampler, collate, label_of, mix, steps_per_epoch
+from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
 from bcpnet.training.module import Trained, learning_rate, make_network
 from bcpnet.training.recipes import Recipe
+from bcpnet.training.run_folder import check_run, metadata_of, open_run, record, save
 from bcpnet.upsample import upsample_argmax
 
 
@@ -82,118 +80,98 @@ def fit(
         val: the split evaluated on while training, or None.
         run: folder for the results.
         resume: go on from `run`/state.pt.
-        devices: how many; above 1, one process each (DDP).
+        devices: how many; above 1, one process each (DDP), in which the calling script runs again from its start as
+            far as here. Only the first process returns; the others end.
         accelerator: "auto", "cpu" or "cuda".
-        report: called after every step.
+        report: called after every step, in the first process.
 
     Raises:
-        UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe.
+        UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
+            recipe requires pre-trained weights and has none; devices that are not there.
         InputError: unreadable data, weights or state; a folder that cannot be written.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
     """
-    _check_run(recipe, run, resume)
-    logger = TensorBoardLogger(run, name="tensorboard", version="")
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.precision, loggers=logger)
+    if recipe.pretrained == "required":
+        raise UsageError('the recipe wants pre-trained encoder weights: name their file, or "none" for random ones')
+    check_run(recipe, run, resume)
+    fabric = _launch(recipe, devices, accelerator)
+    if fabric.is_global_zero:
+        open_run(recipe, run, resume)
+
+    batches = Batches(train, recipe.short_side, fabric.device, recipe.workers)
+    network = make_network(recipe, len(train.classes), None if resume else _calibration_images(batches))
+    trained = Trained(fabric, recipe, network)
+    if resume:
+        trained.load(run / "state.pt")
+    metadata = metadata_of(recipe, train)
+    weights = None
+    if recipe.class_weights != "none":
+        weights = class_weights(batches.pixels_per_class(), recipe.class_weights).to(fabric.device)
+
+    per_epoch = steps_per_epoch(len(train), recipe.batch)
+    steps = per_epoch * recipe.epochs
+    ahead = range(trained.step, steps)
+    feed = batches.run(
+        RunSampler(
+            len(train), recipe.batch, recipe.micro_batch, ahead, recipe.seed, fabric.global_rank, fabric.world_size
+        )
+    )
+    # What a killed run logged after its last state comes again; TensorBoard shall not show it twice.
+    logger = TensorBoardLogger(run, name="tensorboard", version="", purge_step=ahead.start + 1)
+    began = saved = time.monotonic()
+    miou = None
+    try:
+        with interrupts() as interrupted:
+            for step in ahead:
+                lr = learning_rate(recipe, step, steps)
+                loss = _step(trained, recipe, feed, lr, weights)
+                epoch, left = trained.step // per_epoch, steps - trained.step
+                if val is not None and (left == 0 or trained.step % (per_epoch * recipe.eval_epochs) == 0):
+                    miou = _evaluate(trained, val, recipe.short_side)
+                    better = miou > trained.best_miou
+                    trained.best_miou = max(miou, trained.best_miou)
+                    if fabric.is_global_zero:
+                        logger.log_metrics({"val/miou": miou, "train/loss": float(loss), "lr": lr}, trained.step)
+                        seconds = round(time.monotonic() - began, 1)
+                        line = {"miou": miou, "loss": float(loss), "lr": lr, "seconds": seconds}
+                        record(run, {"step": trained.step, "epoch": epoch, **line})
+                        if better:
+                            save_checkpoint(run / "best.safetensors", trained.evaluated, metadata)
+                if fabric.is_global_zero:
+                    pace = (time.monotonic() - began) / (trained.step - ahead.start)
+                    report(
+                        Progress(
+                            trained.step, steps, epoch, recipe.epochs, float(loss), miou, recipe.batch / pace,
+                            pace * left,
+                        )
+                    )  # fmt: skip
+                stop = _any(fabric, interrupted())
+                due = left == 0 or stop or time.monotonic() - saved > recipe.save_seconds
+                if due and fabric.is_global_zero:
+                    save(run, trained, metadata)
+                    saved = time.monotonic()
+                if stop:
+                    break
+    finally:
+        logger.finalize("")
+    if not fabric.is_global_zero:
+        raise SystemExit(0)
+    if trained.step < steps:
+        raise RunInterruptedError(f"stopped at step {trained.step} of {steps}; saved in {run}")
+
+
+def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
+    """Starts a process for each device."""
+    try:
+        fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.precision)
+    except (RuntimeError, ValueError, MisconfigurationException) as error:
+        raise UsageError(f"cannot train on {devices} x {accelerator}: {str(error).splitlines()[0]}") from error
     fabric.launch()
     if recipe.batch % (recipe.micro_batch * fabric.world_size):
         raise UsageError(
             f"batch {recipe.batch} is not a multiple of micro-batch {recipe.micro_batch} x {fabric.world_size} devices"
         )
-    if fabric.is_global_zero:
-        write_bytes(run / "recipe.json", recipe.to_json().encode())
-
-    batches = Batches(train, recipe.short_side, fabric.device, recipe.workers)
-    per_epoch = steps_per_epoch(len(train), recipe.batch)
-    steps = per_epoch * recipe.epochs
-    trained = Trained(recipe, make_network(recipe, len(train.classes), _calibration_images(batches)).to(fabric.device))
-    if resume:
-        trained.load(run / "state.pt")
-    if trained.average is not None:
-        trained.average.to(fabric.device)
-    weights = class_weights(batches.pixels_per_class(len(train.classes)), recipe.class_weights)
-    weights = None if weights is None else weights.to(fabric.device)
-    network, optimizer = fabric.setup(trained.network, trained.optimizer)
-    if hasattr(trained.network, "forward_with_auxiliary"):
-        network.mark_forward_method("forward_with_auxiliary")
-    metadata = _metadata(recipe, train)
-
-    sampler = RunSampler(
-        len(train),
-        recipe.batch,
-        recipe.micro_batch,
-        range(trained.step, steps),
-        recipe.seed,
-        fabric.global_rank,
-        fabric.world_size,
-    )
-    accumulate = recipe.batch // (recipe.micro_batch * fabric.world_size)
-    feed = batches.run(sampler)
-    began, first, saved = time.monotonic(), trained.step, time.monotonic()
-    miou = None
-    with _interrupts() as interrupted:
-        while trained.step < steps:
-            step = trained.step
-            network.train()
-            lr = learning_rate(recipe, step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            # Dropout and the like draw from the global generator, augmentation from its own.
-            torch.manual_seed(mix(recipe.seed, step, fabric.global_rank))
-            generator = torch.Generator(fabric.device).manual_seed(mix(recipe.seed, step, fabric.global_rank, 1))
-            loss = torch.zeros((), device=fabric.device)
-            for part, (images, labels) in enumerate(islice(feed, accumulate)):
-                inputs, targets = augment(
-                    images,
-                    labels,
-                    crop_hw=(recipe.crop_h, recipe.crop_w),
-                    scale=(recipe.scale_min, recipe.scale_max),
-                    flip=recipe.flip,
-                    jitter=recipe.jitter,
-                    generator=generator,
-                )
-                with fabric.no_backward_sync(network, enabled=part < accumulate - 1):
-                    partial = training_loss(network, inputs, targets, weights, recipe.ohem, recipe.aux_weight)
-                    fabric.backward(partial / accumulate)
-                loss += partial.detach() / accumulate
-            optimizer.step()
-            optimizer.zero_grad()
-            if trained.average is not None:
-                trained.average.update_parameters(trained.network)
-            trained.step = step + 1
-
-            epoch = trained.step // per_epoch
-            ended = trained.step == steps
-            if val is not None and (ended or (trained.step % per_epoch == 0 and epoch % recipe.eval_epochs == 0)):
-                miou = _evaluate(fabric, trained, val, recipe.short_side)
-                _record(fabric, run, trained, metadata, miou, float(loss), lr, epoch, time.monotonic() - began)
-            pace = (time.monotonic() - began) / (trained.step - first)
-            report(
-                Progress(
-                    trained.step, steps, epoch, recipe.epochs, float(loss), miou, recipe.batch / pace,
-                    pace * (steps - trained.step),
-                )
-            )  # fmt: skip
-            if fabric.is_global_zero and (ended or interrupted() or time.monotonic() - saved > recipe.save_seconds):
-                trained.save(run / "state.pt")
-                save_checkpoint(run / "last.safetensors", trained.evaluated, metadata)
-                saved = time.monotonic()
-            if interrupted() and not ended:
-                raise RunInterruptedError(f"stopped at step {trained.step} of {steps}; saved in {run}")
-    logger.finalize("success")
-
-
-def _check_run(recipe: Recipe, run: Path, resume: bool) -> None:
-    saved = run / "recipe.json"
-    if not resume:
-        if (run / "state.pt").exists():
-            raise UsageError(f"{run} already holds a run: add --resume to go on, or choose another --out")
-        return
-    if not saved.is_file():
-        raise UsageError(f"{run}: no run to resume")
-    before, now = json.loads(saved.read_text()), json.loads(recipe.to_json())
-    changed = [f"{key} was {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]
-    if changed:
-        raise UsageError(f"{run} was started with another recipe: {'; '.join(changed)}")
+    return fabric
 
 
 def _calibration_images(batches: Batches) -> Tensor:
@@ -203,75 +181,68 @@ def _calibration_images(batches: Batches) -> Tensor:
     return normalise(images)
 
 
-def _metadata(recipe: Recipe, train: Dataset) -> Metadata:
-    initial = "random weights" if recipe.pretrained == "none" else Path(recipe.pretrained).name
-    return Metadata(
-        network=recipe.network,
-        options=recipe.options,
-        classes=train.classes,
-        short_side=recipe.short_side,
-        provenance=(
-            f"{recipe.dataset} {recipe.train_split}, {len(train)} images, {recipe.epochs} epochs from {initial}"
-        ),
-        licence="unstated; the terms of the training data and of the initial weights apply",
-    )
+def _step(
+    trained: Trained, recipe: Recipe, feed: Iterator[tuple[Tensor, Tensor]], lr: float, weights: Tensor | None
+) -> Tensor:
+    """One optimizer step on the next micro-batches of `feed`; their mean loss."""
+    fabric = trained.fabric
+    accumulate = recipe.batch // (recipe.micro_batch * fabric.world_size)
+    # Dropout and the like draw from the global generator, augmentation from its own.
+    torch.manual_seed(mix(recipe.seed, trained.step, fabric.global_rank))
+    generator = torch.Generator(fabric.device).manual_seed(mix(recipe.seed, trained.step, fabric.global_rank, 1))
+    trained.wrapped.train()
+    for group in trained.optimizer.param_groups:
+        group["lr"] = lr
+    loss = torch.zeros((), device=fabric.device)
+    for part, (images, labels) in enumerate(islice(feed, accumulate)):
+        inputs, targets = augment(
+            images,
+            labels,
+            crop_hw=(recipe.crop_h, recipe.crop_w),
+            scale=(recipe.scale_min, recipe.scale_max),
+            flip=recipe.flip,
+            jitter=recipe.jitter,
+            generator=generator,
+        )
+        with fabric.no_backward_sync(trained.wrapped, enabled=part < accumulate - 1):
+            partial = training_loss(trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.aux_weight)
+            fabric.backward(partial / accumulate)
+        loss += partial.detach() / accumulate
+    trained.optimizer.step()
+    trained.optimizer.zero_grad()
+    if trained.average is not None:
+        trained.average.update_parameters(trained.network)
+    trained.step += 1
+    return loss
 
 
-def _evaluate(fabric: Fabric, trained: Trained, val: Dataset, short_side: int) -> float:
+def _evaluate(trained: Trained, val: Dataset, short_side: int) -> float:
     """MIoU on `val`, its images dealt to the devices; the definition of DESIGN, section 6."""
-    network = trained.evaluated
-    network.eval()
+    fabric, network = trained.fabric, trained.evaluated.eval()
+    if fabric.world_size > 1:  # the first device's batch norm statistics are the ones that get saved
+        for buffer in network.buffers():
+            buffer.copy_(fabric.broadcast(buffer))
     confusion = ConfusionMatrix(len(val.classes))
     for index in range(fabric.global_rank, len(val), fabric.world_size):
-        image, label, name = val[index]
-        if label is None:
-            raise InputError(f"{name}: has no label, cannot evaluate on it")
-        inputs = torch.from_numpy(preprocess(image, network_size_hw((image.shape[0], image.shape[1]), short_side)))
+        sample = val[index]
+        label = label_of(sample, len(val.classes))
+        size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
+        inputs = torch.from_numpy(preprocess(sample.image, size_hw))
         with torch.inference_mode():
             logits = network(inputs.to(fabric.device, memory_format=torch.channels_last))[0]
         confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
-    matrix = torch.from_numpy(confusion.counts).to(fabric.device)
-    reduced = fabric.all_reduce(matrix, reduce_op="sum")
-    assert isinstance(reduced, Tensor)
-    confusion.counts[:] = reduced.cpu().numpy()
-    return confusion.mean_iou()
+    counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
+    assert isinstance(counts, Tensor)
+    confusion.counts[:] = counts.cpu().numpy()
+    miou = confusion.mean_iou()
+    if math.isnan(miou):
+        raise InputError("no pixel of the validation split has a label that counts")
+    return miou
 
 
-def _record(
-    fabric: Fabric, run: Path, trained: Trained, metadata: Metadata, miou: float, loss: float, lr: float, epoch: int,
-    seconds: float,
-) -> None:  # fmt: skip
-    """Adds a line to history.jsonl and TensorBoard; keeps the best weights."""
-    better = miou > trained.best_miou
-    trained.best_miou = max(miou, trained.best_miou)
-    if not fabric.is_global_zero:
-        return
-    fabric.log_dict({"val/miou": miou, "train/loss": loss, "lr": lr}, step=trained.step)
-    line = {"step": trained.step, "epoch": epoch, "miou": miou, "loss": loss, "lr": lr, "seconds": round(seconds, 1)}
-    history = run / "history.jsonl"
-    lines = history.read_text().splitlines() if history.exists() else []
-    # A resumed run repeats the evaluations after its last saved state.
-    kept = [old for old in lines if json.loads(old)["step"] < trained.step]
-    write_bytes(history, "".join(f"{text}\n" for text in [*kept, json.dumps(line)]).encode())
-    if better:
-        save_checkpoint(run / "best.safetensors", trained.evaluated, metadata)
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C or SIGTERM into a flag; a second one acts as usual."""
-    arrived: list[int] = []
-    before: dict[int, Any] = {}
-
-    def handle(number: int, frame: object) -> None:
-        del frame
-        arrived.append(number)
-        signal.signal(number, before[number])
-
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        before[signum] = signal.signal(signum, handle)
-    try:
-        yield lambda: bool(arrived)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _any(fabric: Fabric, flag: bool) -> bool:
+    """Whether `flag` is set in any process: a signal may reach one of them, and they must stop after the same step."""
+    if fabric.world_size == 1:
+        return flag
+    flags = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(flags)

@@ -11,19 +11,17 @@ from torch import Tensor, nn
 from bcpnet.labels import IGNORE
 
 
-def class_weights(pixels: Tensor, kind: Literal["none", "log", "median"]) -> Tensor | None:
+def class_weights(pixels: Tensor, kind: Literal["log", "median"]) -> Tensor:
     """Weights for cross-entropy from the number of training pixels of each class.
 
     Args:
         pixels: K counts.
         kind: "log": 1 / ln(1.1 + frequency) (after ENet, Paszke et al. 2016, whose 1.02 is stronger); "median": median
-            frequency / frequency (Eigen & Fergus 2015), at most 10; "none": None.
+            frequency / frequency (Eigen & Fergus 2015), at most 10.
 
     Returns:
-        K float32 with mean 1 over the classes present (a class without pixels gets 1), or None.
+        K float32 with mean 1 over the classes present; a class without pixels gets 1.
     """
-    if kind == "none":
-        return None
     frequency = pixels.double() / pixels.sum().clamp(min=1)
     present = pixels > 0
     if kind == "log":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -18,21 +20,27 @@ from bcpnet.training.recipes import Recipe
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 
+# What reading a state raises where the file is cut short, no PyTorch file, or of something else.
+_BROKEN = (
+    OSError, EOFError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
+)  # fmt: skip
 
-def make_network(recipe: Recipe, num_classes: int, images: Tensor) -> nn.Module:
+
+def make_network(recipe: Recipe, num_classes: int, images: Tensor | None) -> nn.Module:
     """The recipe's network with its initial weights.
 
     Args:
         recipe: says which network, seed and pre-trained file.
         num_classes: K.
-        images: N 3 H W network input of the training split, for the calibration of pre-trained batch norms.
+        images: N 3 H W network input of the training split, for the calibration of pre-trained batch norms; None
+            leaves pre-trained weights out, for a saved state will be loaded.
 
     Raises:
         InputError: the pre-trained file does not fit.
     """
     torch.manual_seed(recipe.seed)
     network = build(recipe.network, num_classes, **recipe.options)
-    if recipe.pretrained not in ("none", "required"):
+    if recipe.pretrained != "none" and images is not None:
         encoder = getattr(network, "encoder", None)
         if not isinstance(encoder, MobileNetV2):
             raise InputError(f"{recipe.pretrained}: pre-trained weights are for an encoder mobilenet_v2_050 or _100")
@@ -75,15 +83,30 @@ def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]
 
 
 class Trained:
-    """Network, optimizer and moving average at one step of a run."""
+    """Network, optimizer and moving average at one step of a run.
 
-    def __init__(self, recipe: Recipe, network: nn.Module) -> None:
+    Attributes:
+        fabric: where and with which precision it runs.
+        network: the plain network, on Fabric's device.
+        wrapped: the network as Fabric runs it: mixed precision, gradients averaged over devices.
+        optimizer: as Fabric steps it.
+        average: the moving average of the network, or None.
+        step: optimizer steps done.
+        best_miou: of the evaluations so far; -1 before the first.
+    """
+
+    def __init__(self, fabric: Fabric, recipe: Recipe, network: nn.Module) -> None:
         """At step 0."""
-        self.network = network
-        self.optimizer = make_optimizer(recipe, network)
+        self.fabric = fabric
+        self.network = network.to(fabric.device)
+        optimizer = make_optimizer(recipe, self.network)
         self.average: AveragedModel | None = None
         if recipe.ema_decay > 0:
-            self.average = AveragedModel(network, multi_avg_fn=_averaging(recipe.ema_decay), use_buffers=True)
+            averaging = _averaging(recipe.ema_decay)
+            self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True).to(fabric.device)
+        self.wrapped, self.optimizer = fabric.setup(self.network, optimizer)
+        if hasattr(self.network, "forward_with_auxiliary"):
+            self.wrapped.mark_forward_method("forward_with_auxiliary")
         self.step = 0
         self.best_miou = -1.0
 
@@ -100,12 +123,13 @@ class Trained:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),  # the loss scale of float16
         }
         with atomic_path(path) as temporary:
             try:
                 torch.save(state, temporary)
             except RuntimeError as error:  # PyTorch's writer reports a full disk so
-                raise InputError(f"{path}: cannot write: {str(error).splitlines()[0]}") from error
+                raise InputError(f"{path}: cannot write: {_line(error)}") from error
 
     def load(self, path: Path) -> None:
         """Restores what `save` wrote. Raises InputError for a missing or broken file."""
@@ -115,8 +139,15 @@ class Trained:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
+            if state.get("precision"):
+                self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.step, self.best_miou = state["step"], state["best_miou"]
         except FileNotFoundError as error:
             raise InputError(f"{path}: nothing to resume from") from error
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
-            raise InputError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
+        except _BROKEN as error:
+            raise InputError(f"{path}: cannot resume from it: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error's message, or its name where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

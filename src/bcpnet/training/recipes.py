@@ -86,14 +86,23 @@ class Recipe:
             raise UsageError(f"batch {self.batch} is not a multiple of micro-batch {self.micro_batch}")
         if not 0 < self.scale_min <= self.scale_max:
             raise UsageError(f"scale-min {self.scale_min} and scale-max {self.scale_max}: need 0 < min <= max")
-        if min(self.crop_h, self.crop_w) < 32:
-            raise UsageError(f"crop {self.crop_h}x{self.crop_w}: networks need at least 32x32")
+        if min(self.crop_h, self.crop_w, self.short_side) < 32:
+            raise UsageError(
+                f"crop {self.crop_h}x{self.crop_w}, short-side {self.short_side}: networks need at least 32x32"
+            )
         if not 0 < self.ohem <= 1:
             raise UsageError(f"ohem {self.ohem}: a share of the pixels, 0 < ohem <= 1")
         if self.epochs < 1 or self.eval_epochs < 1:
             raise UsageError("epochs and eval-epochs must be at least 1")
         if not 0 <= self.ema_decay < 1:
             raise UsageError(f"ema-decay {self.ema_decay}: need 0 <= decay < 1")
+        if not 0 <= self.jitter <= 1:
+            raise UsageError(f"jitter {self.jitter}: need 0 <= jitter <= 1")
+        if self.lr <= 0:
+            raise UsageError(f"lr {self.lr}: must be above 0")
+        for name in ("momentum", "weight_decay", "power", "warmup_steps", "aux_weight", "save_seconds", "workers"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name.replace('_', '-')} {getattr(self, name)}: cannot be below 0")
 
     def to_json(self) -> str:
         """Readable JSON, one field a line."""
@@ -119,12 +128,14 @@ def camvid() -> Recipe:
 
 def camvid_paper() -> Recipe:
     """Section 4.3.1 of the paper for CamVid: crop 720x720 of the original frames, batch 48, SGD 0.1, 200 epochs."""
-    return Recipe(short_side=720, crop_h=720, crop_w=720, batch=48, micro_batch=8)
+    return Recipe(short_side=720, crop_h=720, crop_w=720, batch=48, micro_batch=8, eval_epochs=10)
 
 
 def cityscapes_paper() -> Recipe:
     """Section 4.3.1 of the paper for Cityscapes: crop 1024x1024, batch 36, SGD 0.1, 200 epochs."""
-    return Recipe(dataset="cityscapes", short_side=1024, crop_h=1024, crop_w=1024, batch=36, micro_batch=4)
+    return Recipe(
+        dataset="cityscapes", short_side=1024, crop_h=1024, crop_w=1024, batch=36, micro_batch=4, eval_epochs=10
+    )
 
 
 def streets() -> Recipe:

@@ -1,0 +1,34 @@
+"""Ctrl-C and SIGTERM as a flag, so that a step under way can end and be saved."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether Ctrl-C or SIGTERM has arrived; a second one acts as usual."""
+    arrived: list[int] = []
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: object) -> None:
+        del frame
+        arrived.append(number)
+        signal.signal(number, before[number])
+
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        before[signum] = signal.signal(signum, handle)
+    try:
+        yield lambda: bool(arrived)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_to_parent() -> None:
+    """For a worker process: Ctrl-C and SIGTERM may reach the whole group; the main process saves and ends the rest."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)

@@ -1,0 +1,488 @@
+"""The training loop: it learns, it stops and resumes to the bit, it shares its work, and it says what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fake_training import CLASSES, Shades, pointwise, tiny_recipe
+from safetensors.torch import load_file, save_file
+
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.errors import InputError, UsageError
+from bcpnet.evaluation import evaluate
+from bcpnet.networks import build
+from bcpnet.training import batches, module
+from bcpnet.training.fit import Progress, RunInterruptedError, fit
+from bcpnet.training.module import learning_rate
+from bcpnet.training.recipes import Recipe
+
+LONG = tiny_recipe(epochs=8, eval_epochs=3)
+TRAIN, VAL = Shades(16), Shades(3, ((40, 48),), seed=1)
+
+
+def _fit(recipe: Recipe, run: Path, **options: Any) -> list[Progress]:
+    """Trains on the CPU; the progress of every step."""
+    seen: list[Progress] = []
+    report: Callable[[Progress], None] = options.pop("report", lambda _: None)
+
+    def both(progress: Progress) -> None:
+        seen.append(progress)
+        report(progress)
+
+    arguments = {"train": TRAIN, "val": VAL, "accelerator": "cpu", **options}
+    fit(recipe, run=run, report=both, **arguments)
+    return seen
+
+
+def _stop_at(step: int, signum: int = signal.SIGTERM) -> Callable[[Progress], None]:
+    def report(progress: Progress) -> None:
+        if progress.step == step:
+            os.kill(os.getpid(), signum)
+
+    return report
+
+
+def _state(run: Path) -> dict[str, Any]:
+    """All that a run needs to go on, flattened."""
+
+    def flatten(value: Any, name: str = "") -> dict[str, Any]:
+        if isinstance(value, dict | list):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            return {key: leaf for index, part in pairs for key, leaf in flatten(part, f"{name}/{index}").items()}
+        return {name: value}
+
+    return flatten(torch.load(run / "state.pt", weights_only=True))
+
+
+def _assert_same_run(one: Path, other: Path) -> None:
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    states = _state(one), _state(other)
+    assert states[0].keys() == states[1].keys()
+    for key, value in states[0].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, states[1][key]), key
+        else:
+            assert value == states[1][key], key
+    histories = [[{**line, "seconds": 0} for line in _history(run)] for run in (one, other)]
+    assert histories[0] == histories[1]
+
+
+def _history(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Progress]]:
+    """A run of eight epochs of four steps, evaluated after every third and at the end."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    return run, _fit(LONG, run)
+
+
+def test_it_learns(finished: tuple[Path, list[Progress]]) -> None:
+    losses = [progress.loss for progress in finished[1]]
+    assert np.mean(losses[-4:]) < 0.6 * np.mean(losses[:4])
+
+
+def test_what_a_run_leaves(finished: tuple[Path, list[Progress]]) -> None:
+    run, _ = finished
+    names = {"recipe.json", "last.safetensors", "best.safetensors", "history.jsonl", "tensorboard", "state.pt"}
+    assert {path.name for path in run.iterdir()} == names
+    assert Recipe(**json.loads((run / "recipe.json").read_text())) == LONG
+    _, metadata = load_checkpoint(run / "last.safetensors")
+    assert metadata.classes == CLASSES
+    assert metadata.short_side == 32
+    assert metadata.provenance == "camvid train, 16 images, 8 epochs from random weights"
+
+
+def test_history_has_one_line_per_evaluation(finished: tuple[Path, list[Progress]]) -> None:
+    run, seen = finished
+    history = _history(run)
+    assert [(line["step"], line["epoch"]) for line in history] == [(12, 3), (24, 6), (32, 8)]
+    by_step = {progress.step: progress for progress in seen}
+    for line in history:
+        assert line["loss"] == by_step[line["step"]].loss
+        assert line["miou"] == by_step[line["step"]].miou
+        assert line["lr"] == learning_rate(LONG, line["step"] - 1, 32)
+
+
+def test_progress_counts(finished: tuple[Path, list[Progress]]) -> None:
+    _, seen = finished
+    assert [progress.step for progress in seen] == list(range(1, 33))
+    assert [progress.epoch for progress in seen[:8]] == [0, 0, 0, 1, 1, 1, 1, 2]
+    assert {(progress.steps, progress.epochs) for progress in seen} == {(32, 8)}
+    assert [progress.miou is None for progress in seen] == [True] * 11 + [False] * 21
+    assert seen[-1].eta_s == 0
+    assert all(progress.images_per_s > 0 for progress in seen)
+
+
+def test_its_miou_is_that_of_evaluate(finished: tuple[Path, list[Progress]]) -> None:
+    """While training and afterwards, through checkpoint, folding and backend: one number."""
+    from bcpnet.backends.pytorch import PytorchBackend
+
+    run, _ = finished
+    history = _history(run)
+    last = evaluate(PytorchBackend(run / "last.safetensors"), VAL)
+    assert last.scores.miou == pytest.approx(history[-1]["miou"], abs=1e-6)
+    best = evaluate(PytorchBackend(run / "best.safetensors"), VAL)
+    assert best.scores.miou == pytest.approx(max(line["miou"] for line in history), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ema_decay": 0.9, "jitter": 0.3, "class_weights": "log", "ohem": 0.5},
+        {"optimizer": "adamw", "lr": 2e-3, "micro_batch": 2},
+        {"precision": "bf16-mixed"},
+    ],
+    ids=["average", "accumulation", "bf16"],
+)
+def test_interrupted_and_resumed_it_ends_the_same_to_the_bit(changes: dict[str, Any], tmp_path: Path) -> None:
+    recipe = tiny_recipe(**changes)
+    _fit(recipe, tmp_path / "whole")
+    with pytest.raises(RunInterruptedError, match=r"stopped at step 3 of 8; saved in .*halves"):
+        _fit(recipe, tmp_path / "halves", report=_stop_at(3))
+    seen = _fit(recipe, tmp_path / "halves", resume=True)
+    assert [progress.step for progress in seen] == [4, 5, 6, 7, 8]
+    _assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_resuming_repeats_what_was_not_saved(tmp_path: Path) -> None:
+    """As after `kill -9`: an older state beside newer files. Nothing is listed twice, everything ends the same."""
+    recipe = tiny_recipe(ema_decay=0.9)
+    _fit(recipe, tmp_path / "whole")
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "halves", report=_stop_at(3))
+    state = (tmp_path / "halves" / "state.pt").read_bytes()
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "halves", report=_stop_at(6), resume=True)
+    assert [line["step"] for line in _history(tmp_path / "halves")] == [4]
+    (tmp_path / "halves" / "state.pt").write_bytes(state)
+    _fit(recipe, tmp_path / "halves", resume=True)
+    _assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+def test_read_ahead_it_is_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe(epochs=1)
+    _fit(recipe, tmp_path / "kept")
+    monkeypatch.setattr(batches, "_MEMORY_BYTES", 0)
+    recipe = dataclasses.replace(recipe, workers=1)
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "ahead", report=_stop_at(2))
+    _fit(recipe, tmp_path / "ahead", resume=True)
+    _assert_same_run(tmp_path / "kept", tmp_path / "ahead")
+
+
+def test_a_finished_run_resumes_to_nothing(finished: tuple[Path, list[Progress]]) -> None:
+    run, _ = finished
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    assert _fit(LONG, run, resume=True) == []
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_last_weights_are_never_older_than_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill between the two files of a save must leave something that resuming puts right."""
+    written: list[str] = []
+    replace = Path.replace
+
+    def noted(path: Path, target: Path) -> Path:
+        written.append(Path(target).name)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", noted)
+    _fit(tiny_recipe(epochs=1), tmp_path / "run", val=None)
+    assert written == ["recipe.json", "last.safetensors", "state.pt"]
+
+
+def test_signals_act_as_before_afterwards(tmp_path: Path) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), tmp_path / "run", report=_stop_at(1, signal.SIGINT))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
+    def report(progress: Progress) -> None:
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tiny_recipe(), tmp_path / "run", report=report)
+
+
+# Which sample is in which micro-batch, on which device, must not change what is drawn for it.
+SAME_GEOMETRY = {"options": {}, "scale_min": 1.0, "scale_max": 1.0, "flip": False, "crop_h": 32, "crop_w": 48}
+
+
+@pytest.mark.parametrize("micro_batch", [2, 1])
+def test_accumulation_equals_the_large_batch(micro_batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where samples do not meet (no batch norm) and all pixels count, micro-batches add up to the batch."""
+    monkeypatch.setattr(module, "build", pointwise)
+    weights = []
+    for size in (4, micro_batch):
+        run = tmp_path / str(size)
+        _fit(tiny_recipe(micro_batch=size, **SAME_GEOMETRY), run, train=Shades(16, ignored=0.0), val=None)
+        weights.append(load_file(run / "last.safetensors"))
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_without_validation(tmp_path: Path) -> None:
+    seen = _fit(tiny_recipe(epochs=1), tmp_path / "run", val=None)
+    assert {progress.miou for progress in seen} == {None}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "last.safetensors", "state.pt"}
+
+
+def test_the_state_is_saved_as_often_as_asked(tmp_path: Path) -> None:
+    present = []
+
+    def report(_: Progress) -> None:
+        path = tmp_path / "run" / "state.pt"
+        present.append(torch.load(path, weights_only=True)["step"] if path.exists() else 0)
+        time.sleep(0.01)
+
+    _fit(tiny_recipe(epochs=1, save_seconds=0), tmp_path / "run", val=None, report=report)
+    assert present == [0, 1, 2, 3]
+
+
+def test_pretrained_weights_are_where_it_starts(tmp_path: Path) -> None:
+    """With a learning rate of almost nothing the encoder's weights are still those of the file."""
+    encoder = build("bcpnet", 3, encoder="mobilenet_v2_050").encoder
+    tensors = {}
+    for name, layer in encoder.named_modules():
+        if isinstance(layer, torch.nn.Sequential):
+            tensors[f"{name}.weight"] = layer[0].weight.detach().clone()
+            tensors[f"{name}.bias"] = torch.zeros(len(layer[0].weight))
+    path = tmp_path / "encoder.safetensors"
+    save_file(tensors, path)
+    recipe = tiny_recipe(
+        options={"encoder": "mobilenet_v2_050", "width": 16}, pretrained=str(path), lr=1e-12, epochs=1, weight_decay=0.0
+    )
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "run", report=_stop_at(1))
+    path.unlink()  # needed once: a resumed run has its weights
+    _fit(recipe, tmp_path / "run", resume=True)
+    trained = load_file(tmp_path / "run" / "last.safetensors")
+    torch.testing.assert_close(trained["encoder.stem.0.weight"], tensors["stem.weight"])
+    _, metadata = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert metadata.provenance.endswith("from encoder.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 0.06}, "was started with another recipe: lr was 0.1, now 0.06$"),
+        ({"lr": 0.06, "seed": 3}, "lr was 0.1, now 0.06; seed was 0, now 3$"),
+        ({"options": {"width": 16}}, "options was {}, now {'width': 16}$"),
+    ],
+)
+def test_resuming_with_another_recipe(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), tmp_path / "run", report=_stop_at(1))
+    with pytest.raises(UsageError, match=message):
+        _fit(tiny_recipe(**changes), tmp_path / "run", resume=True)
+
+
+def test_a_folder_with_a_run_is_not_written_over(finished: tuple[Path, list[Progress]]) -> None:
+    with pytest.raises(UsageError, match="already holds a run: add --resume to go on, or choose another --out"):
+        _fit(tiny_recipe(), finished[0])
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run to resume"):
+        _fit(tiny_recipe(), tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "recipe.json").write_text(tiny_recipe(epochs=9).to_json())
+    (run / "history.jsonl").write_text('{"step": 1, "miou": 0.9}\n')
+    _fit(tiny_recipe(epochs=1), run)
+    assert [line["step"] for line in _history(run)] == [4]
+    assert json.loads((run / "recipe.json").read_text())["epochs"] == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"no state\n" * 50, "truncated", "list", "network", "weights"])
+def test_a_broken_state_is_one_clear_line(content: bytes | str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), run, report=_stop_at(1))
+    path = run / "state.pt"
+    if content == "truncated":
+        path.write_bytes(path.read_bytes()[:-500])
+    elif content == "list":
+        torch.save([1, 2], path)
+    elif content == "network":
+        torch.save({**torch.load(path), "network": {}}, path)
+    elif content == "weights":
+        path.write_bytes((run / "last.safetensors").read_bytes())
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"state\.pt: cannot resume from it: .") as raised:
+        _fit(tiny_recipe(), run, resume=True)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text("{")
+    with pytest.raises(InputError, match=r"recipe\.json: cannot be read"):
+        _fit(tiny_recipe(), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "error", "message"),
+    [
+        ({"pretrained": "required"}, {}, UsageError, "wants pre-trained encoder weights"),
+        ({"pretrained": "none.safetensors"}, {}, InputError, r"none\.safetensors: pre-trained weights are for"),
+        (
+            {"pretrained": "none.safetensors", "options": {"encoder": "mobilenet_v2_050"}},
+            {},
+            InputError,
+            r"none\.safetensors: cannot read pre-trained weights",
+        ),
+        ({"network": "pspnet"}, {}, UsageError, "unknown network 'pspnet'"),
+        ({}, {"accelerator": "abacus"}, UsageError, "cannot train on 1 x abacus"),
+        ({}, {"devices": 0}, UsageError, "cannot train on 0 x cpu"),
+        ({}, {"train": Shades(0)}, InputError, "training split is empty"),
+    ],
+)
+def test_wrong_calls(
+    changes: dict[str, Any], options: dict[str, Any], error: type[InputError], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message) as raised:
+        _fit(tiny_recipe(**changes), tmp_path / "run", **options)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run" / "state.pt").exists()
+
+
+def test_validation_labels_are_checked(tmp_path: Path) -> None:
+    val = Shades(2, seed=1)
+    val.samples[1] = val.samples[1]._replace(label=np.full((32, 48), 3, np.uint8))
+    with pytest.raises(InputError, match=r"^shades_1: label value 3: the classes are 0 to 2, 255 is ignored$"):
+        _fit(tiny_recipe(epochs=1), tmp_path / "run", val=val)
+
+
+def test_an_unwritable_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"recipe\.json: cannot write"):
+        _fit(tiny_recipe(), tmp_path / "file")
+
+
+SCRIPT = """
+import json, os, signal, sys
+from pathlib import Path
+
+sys.path.insert(0, {tests!r})
+import fake_training
+from bcpnet.training import module
+from bcpnet.training.fit import RunInterruptedError, fit
+
+run, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+second = os.environ.get("LOCAL_RANK") == "1"
+module.build = fake_training.pointwise if options["pointwise"] else module.build
+
+
+class Val(fake_training.Shades):
+    def __getitem__(self, index):
+        if second and options["stop"]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().__getitem__(index)
+
+
+try:
+    fit(
+        fake_training.tiny_recipe(**options["recipe"]),
+        fake_training.Shades(16, ignored=0.0),
+        Val(3, ((40, 48),), seed=1),
+        run,
+        resume=options["resume"],
+        devices=options["devices"],
+        accelerator="cpu",
+        report=lambda progress: print("step", progress.step, flush=True),
+    )
+except RunInterruptedError as stop:
+    print(stop, flush=True)
+print("back", flush=True)
+"""
+
+
+def _start(
+    folder: Path, run: Path, recipe: dict[str, Any], *, devices: int = 1, resume: bool = False, stop: bool = False,
+    pointwise: bool = False,
+) -> subprocess.Popen[str]:  # fmt: skip
+    """A training in a process of its own, or in several; its standard output tells the steps."""
+    script = folder / "train.py"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parents[1])))
+    options = {"recipe": recipe, "devices": devices, "resume": resume, "stop": stop, "pointwise": pointwise}
+    command = [sys.executable, str(script), str(run), json.dumps(options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, cwd=folder
+    )
+
+
+def test_kill_9_loses_little_and_breaks_nothing(tmp_path: Path) -> None:
+    changes = {"save_seconds": 0, "ema_decay": 0.9, "epochs": 50}
+    run = tmp_path / "run"
+    process = _start(tmp_path, run, changes)
+    assert process.stdout is not None
+    steps = 0
+    for line in process.stdout:
+        steps = int(line.split()[1]) if line.startswith("step ") else steps
+        if steps == 5:
+            break
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert steps == 5
+    for name in ("last.safetensors", "best.safetensors"):
+        load_checkpoint(run / name)
+    saved = torch.load(run / "state.pt", weights_only=True)["step"]
+    assert saved >= 4  # the step before, and perhaps some that it went on to
+    assert _history(run)[0]["step"] == 4
+    seen: list[int] = []
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(**changes), run, resume=True, report=lambda p: seen.append(p.step) or _stop_at(saved + 2)(p))
+    assert seen == [saved + 1, saved + 2]
+
+
+def test_two_processes_train_what_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without batch norm and random geometry the two see together, each sample once, what one sees alone. Half-way a
+    signal reaches the second alone: both stop after that step, and both go on.
+    """
+    changes = {"micro_batch": 2, "ema_decay": 0.5, **SAME_GEOMETRY}
+    run = tmp_path / "two"
+    steps = [f"step {step}" for step in range(1, 9)]
+    for again, expected in (
+        (False, [*steps[:4], f"stopped at step 4 of 8; saved in {run}", "back"]),
+        (True, [*steps[4:], "back"]),
+    ):
+        process = _start(tmp_path, run, changes, devices=2, resume=again, stop=not again, pointwise=True)
+        output, _ = process.communicate(timeout=240)
+        assert [line for line in output.splitlines() if line.startswith(("step ", "stopped", "back"))] == expected, (
+            output
+        )
+        assert process.returncode == 0
+
+    monkeypatch.setattr(module, "build", pointwise)
+    _fit(tiny_recipe(**{**changes, "micro_batch": 4}), tmp_path / "one", train=Shades(16, ignored=0.0))
+    one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5)
+    scores = [[line["miou"] for line in _history(tmp_path / name)] for name in ("one", "two")]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)

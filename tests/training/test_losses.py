@@ -1,0 +1,132 @@
+"""Losses against PyTorch's own and against plain definitions."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bcpnet.labels import IGNORE
+from bcpnet.training.losses import class_weights, segmentation_loss, training_loss
+
+
+def _batch(ignored: float = 0.1, classes: int = 5) -> tuple[Tensor, Tensor]:
+    """Logits at a quarter of the labels' size, and labels."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, classes, 5, 7, generator=generator) * 3
+    labels = torch.randint(0, classes, (2, 19, 28), generator=generator)
+    labels[torch.rand(labels.shape, generator=generator) < ignored] = IGNORE
+    return logits.requires_grad_(), labels
+
+
+WEIGHTS = torch.tensor([0.3, 1.0, 2.5, 0.7, 0.0])
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_equals_pytorchs_cross_entropy(weights: Tensor | None) -> None:
+    logits, labels = _batch()
+    full = F.interpolate(logits, size=(19, 28), mode="bilinear", align_corners=False)
+    expected = F.cross_entropy(full, labels, weights, ignore_index=IGNORE)
+    loss = segmentation_loss(logits, labels, weights)
+    torch.testing.assert_close(loss, expected)
+    gradient, reference = (torch.autograd.grad(value, logits)[0] for value in (loss, expected))
+    torch.testing.assert_close(gradient, reference)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.77])
+def test_ohem_is_the_mean_of_the_hardest(share: float) -> None:
+    logits, labels = _batch()
+    full = F.interpolate(logits, size=(19, 28), mode="bilinear", align_corners=False)
+    losses = F.cross_entropy(full, labels, ignore_index=IGNORE, reduction="none")[labels != IGNORE]
+    hardest = losses.sort(descending=True).values[: int(share * len(losses))]
+    torch.testing.assert_close(segmentation_loss(logits, labels, ohem=share), hardest.mean())
+
+
+def test_ohem_counts_labelled_pixels_only() -> None:
+    """Of an image with one labelled pixel, that pixel is the hardest, whatever the share."""
+    logits, labels = _batch()
+    only = torch.full_like(labels, IGNORE)
+    only[1, 9, 13] = labels[1, 9, 13] = 2
+    expected = segmentation_loss(logits, only)
+    torch.testing.assert_close(segmentation_loss(logits, only, ohem=0.01), expected)
+    assert expected > 0
+
+
+@pytest.mark.parametrize("ohem", [1.0, 0.25])
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_nothing_labelled_is_no_loss(ohem: float, weights: Tensor | None) -> None:
+    logits, labels = _batch()
+    loss = segmentation_loss(logits, torch.full_like(labels, IGNORE), weights, ohem)
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_half_precision_logits_are_summed_in_float32() -> None:
+    logits, labels = _batch()
+    loss = segmentation_loss(logits.half(), labels)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, segmentation_loss(logits.half().float(), labels))
+
+
+@pytest.mark.parametrize("kind", ["log", "median"])
+def test_class_weights(kind: str) -> None:
+    pixels = torch.tensor([100_000, 9_000, 50_000, 0, 900])
+    weights = class_weights(pixels, kind)
+    assert weights.dtype == torch.float32
+    present = weights[pixels > 0]
+    assert present.mean().item() == pytest.approx(1)
+    assert weights[3] == 1  # never seen, and no reason to divide by it
+    assert present.argsort().tolist() == pixels[pixels > 0].argsort(descending=True).tolist()
+    torch.testing.assert_close(class_weights(pixels * 7, kind), weights)  # frequencies count, not pixels
+    assert torch.equal(class_weights(torch.tensor([5, 5, 5]), kind), torch.ones(3))
+
+
+def test_class_weights_of_their_papers() -> None:
+    pixels = torch.tensor([600, 300, 100])
+    log, median = class_weights(pixels, "log"), class_weights(pixels, "median")
+    expected = [1 / math.log(1.1 + frequency) for frequency in (0.6, 0.3, 0.1)]
+    torch.testing.assert_close(log / log[0], torch.tensor(expected) / expected[0])
+    torch.testing.assert_close(median / median[1], torch.tensor([0.5, 1.0, 3.0]))
+    rare = class_weights(torch.tensor([10**9, 10**6, 1]), "median")
+    assert (rare[2] / rare[1]).item() == pytest.approx(10)
+
+
+@pytest.mark.parametrize("kind", ["log", "median"])
+def test_class_weights_of_a_split_without_labels(kind: str) -> None:
+    assert torch.equal(class_weights(torch.zeros(3, dtype=torch.int64), kind), torch.ones(3))
+
+
+class TwoHeads(nn.Module):
+    """A network with an auxiliary head that sees the image upside down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(3, 5, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(images)
+        return logits
+
+    def forward_with_auxiliary(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        return self(images), [self(images.flip(2)), self(-images)]
+
+
+def test_auxiliary_heads_join_with_their_weight() -> None:
+    torch.manual_seed(0)
+    network = TwoHeads()
+    images, (_, labels) = torch.randn(2, 3, 5, 7), _batch()
+    parts = [segmentation_loss(network(x), labels, WEIGHTS, 0.5) for x in (images, images.flip(2), -images)]
+    loss = training_loss(network, images, labels, WEIGHTS, 0.5, 0.4)
+    torch.testing.assert_close(loss, parts[0] + 0.4 * (parts[1] + parts[2]))
+
+
+def test_a_network_without_auxiliary_heads_has_one_loss() -> None:
+    network = nn.Conv2d(3, 5, 1)
+    images, (_, labels) = torch.randn(2, 3, 5, 7), _batch()
+    expected = segmentation_loss(network(images), labels)
+    torch.testing.assert_close(training_loss(network, images, labels, None, 1.0, 0.4), expected)
