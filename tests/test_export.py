@@ -68,6 +68,12 @@ def test_metadata_lies_inside(exported: Path) -> None:
     assert Metadata.from_json(entries[KEY], "it") == METADATA
 
 
+def test_the_file_tells_nothing_of_the_machine_that_wrote_it(exported: Path) -> None:
+    content = exported.read_bytes()
+    for place in (Path(export.__file__).parent, Path(torch.__file__).parent, Path(__file__).parent):
+        assert str(place).encode() not in content
+
+
 def test_batch_and_size_are_free(exported: Path) -> None:
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     assert [value.name for value in session.get_inputs()] == ["images"]
