@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from one_convolution import METADATA, write_onnx
+
+from bcpnet.metadata import KEY
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,9 @@ def camvid_root() -> Path:
     if not (root / "train" / "images").is_dir():
         pytest.skip(f"no CamVid at {root}; set BCPNET_CAMVID to its folder")
     return root
+
+
+@pytest.fixture(scope="session")
+def onnx_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of one convolution with its bcpnet metadata: CamVid's classes, short side 360."""
+    return write_onnx(tmp_path_factory.mktemp("onnx") / "network.onnx", {KEY: METADATA.to_json()})

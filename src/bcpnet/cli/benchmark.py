@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
+
+from tyro.conf import arg
 
 from bcpnet.benchmark import Frame, Row, compare, format_rows
-from bcpnet.cli.common import Status, parse_size, print_json
+from bcpnet.cli.common import Flag, Sizes, Status, parse_size, print_json
 from bcpnet.data.streets import Streets
 from bcpnet.machine import describe_machine
 from bcpnet.segmenter import Segmenter, load
@@ -14,11 +17,13 @@ from bcpnet.segmenter import Segmenter, load
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Measure speed from frame in to class map out, by stage, on a synthetic street at each size.
+    """Measure speed from frame in to class map out, by stage, on a synthetic street at each size. For example:
+
+    bcpnet benchmark --weights camvid --sizes 360x640 --backends onnxruntime openvino
 
     Attributes:
         weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
-        sizes: sizes HxW of the frames; the network runs at that size too.
+        sizes: height and width of the frames; the network runs at that size too.
         backends: onnxruntime, openvino, pytorch.
         threads: CPU threads; by default as many as there are cores.
         frames: how many are timed, after three that are not.
@@ -26,16 +31,15 @@ class Benchmark:
     """
 
     weights: str = "camvid"
-    sizes: tuple[str, ...] = ("360x640", "1024x2048")
-    backends: tuple[str, ...] = ("onnxruntime",)
+    sizes: Sizes = ("360x640", "1024x2048")
+    backends: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ("onnxruntime",)
     threads: int = os.cpu_count() or 1
     frames: int = 30
-    json: bool = False
+    json: Flag = False
 
 
 def run(options: Benchmark) -> int:
     """Measures and prints."""
-    status = Status(seconds=0)
 
     def segmenter(backend: str, size_hw: tuple[int, int]) -> Segmenter:
         return load(options.weights, backend=backend, size_hw=size_hw, threads=options.threads)
@@ -43,19 +47,21 @@ def run(options: Benchmark) -> int:
     def frame(size_hw: tuple[int, int]) -> Frame:
         return Streets("test", size_hw=size_hw, length=1)[0].image
 
-    def report(row: Row) -> None:
-        status.show(f"{row.backend} {row.frame_hw[0]}x{row.frame_hw[1]}: {row.timing.fps:.1f} frames/s", always=True)
+    with Status() as status:
 
-    rows = compare(
-        segmenter,
-        frame,
-        backends=options.backends,
-        sizes_hw=[parse_size(size) for size in options.sizes],
-        threads=options.threads,
-        frames=options.frames,
-        report=report,
-    )
-    status.close()
+        def report(row: Row) -> None:
+            height, width = row.frame_hw
+            status.show(f"{row.backend} {height}x{width}: {row.timing.fps:.1f} frames/s", always=True)
+
+        rows = compare(
+            segmenter,
+            frame,
+            backends=options.backends,
+            sizes_hw=[parse_size(size) for size in options.sizes],
+            threads=options.threads,
+            frames=options.frames,
+            report=report,
+        )
     if options.json:
         rows_json = [row.as_dict() for row in rows]
         print_json({"weights": options.weights, "rows": rows_json, "machine": describe_machine()}, indent=2)

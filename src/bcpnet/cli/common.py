@@ -1,22 +1,40 @@
-"""What several verbs share: sizes, a status line, JSON."""
+"""What several verbs share: options, sizes, a status line, JSON."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 import time
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, arg
 
 from bcpnet.errors import UsageError
+
+# Options as `--help` shows them: what to write, and no "(default: None)" where the text says what happens without.
+Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
+Name = Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")]
+Number = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
+OptionalPath = Annotated[Path | None, arg(metavar="PATH", help_behavior_hint="")]
+Size = Annotated[str | None, arg(metavar="HxW", help_behavior_hint="")]
+Sizes = Annotated[tuple[str, ...], arg(metavar="HxW [HxW ...]")]
+
+_MIN_SIDE, _MAX_SIDE = 32, 16384
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "360x640" -> (360, 640), height first. Raises UsageError for anything else."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text.strip().lower())
-    if not match or min(size := (int(match[1]), int(match[2]))) < 32:
-        raise UsageError(f"size {text!r}: need HEIGHTxWIDTH in pixels, at least 32x32, for example 360x640")
-    return size
+    if match:
+        size = int(match[1]), int(match[2])
+        if min(size) >= _MIN_SIDE and max(size) <= _MAX_SIDE:
+            return size
+    raise UsageError(
+        f"size {text!r}: need HEIGHTxWIDTH in pixels, each {_MIN_SIDE} to {_MAX_SIDE}, for example 360x640"
+    )
 
 
 def print_json(value: Any, indent: int | None = None) -> None:
@@ -25,7 +43,10 @@ def print_json(value: Any, indent: int | None = None) -> None:
 
 
 class Status:
-    """A line on standard error that says how far things are: rewritten on a terminal, else repeated now and then."""
+    """A line on standard error that says how far things are: rewritten on a terminal, else repeated now and then.
+
+    As a context manager it ends its line, so that what is printed next, an error for one, stands on its own.
+    """
 
     def __init__(self, seconds: float = 10.0) -> None:
         """`seconds` between lines where there is no terminal."""
@@ -34,6 +55,14 @@ class Status:
         self._last = time.monotonic()
         self._shown = 0
 
+    def __enter__(self) -> Status:
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the line."""
+        self.close()
+
     def show(self, text: str, *, always: bool = False) -> None:
         """Shows `text`, unless the last one is too recent (`always`: even then)."""
         now = time.monotonic()
@@ -41,6 +70,7 @@ class Status:
             return
         self._last = now
         if self._terminal:
+            text = text[: shutil.get_terminal_size().columns - 1]  # a wrapped line could not be rewritten
             print(f"\r{text:{self._shown}}", end="", file=sys.stderr, flush=True)
             self._shown = len(text)
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from bcpnet import draw
 from bcpnet.backends import open_backend
-from bcpnet.cli.common import Status, parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, parse_size, print_json
 from bcpnet.data import open_dataset
+from bcpnet.errors import UsageError
 from bcpnet.evaluation import evaluate, format_table
 from bcpnet.machine import describe_machine
 from bcpnet.media import save_image
@@ -16,7 +17,9 @@ from bcpnet.media import save_image
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score weights on a labelled split: IoU per class, mIoU, pixel accuracy.
+    """Score weights on a labelled split: IoU per class, mIoU, pixel accuracy. For example:
+
+    bcpnet evaluate --weights camvid --data camvid --root datasets/camvid --split val
 
     One int64 confusion matrix over the split at the labels' own size, single scale, no flipping.
 
@@ -26,7 +29,8 @@ class Evaluate:
         root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
         split: train, val or test, as the dataset has them.
         backend: onnxruntime, openvino or pytorch; by default what the weights call for.
-        size: HxW that images are resized to for the network; by default the short side it was trained for.
+        size: height and width, in pixels, that images are resized to for the network; by default the short side it was
+            trained for.
         threads: CPU threads; by default the runtime's choice.
         confusion: where to write the confusion matrix as a picture (PNG).
         json: print everything, the confusion matrix and the machine included, as JSON.
@@ -34,33 +38,33 @@ class Evaluate:
 
     weights: str = "camvid"
     data: str = "camvid"
-    root: Path | None = None
+    root: OptionalPath = None
     split: str = "val"
-    backend: str | None = None
-    size: str | None = None
-    threads: int | None = None
-    confusion: Path | None = None
-    json: bool = False
+    backend: Name = None
+    size: Size = None
+    threads: Number = None
+    confusion: OptionalPath = None
+    json: Flag = False
 
 
 def run(options: Evaluate) -> int:
     """Evaluates and prints."""
     size_hw = None if options.size is None else parse_size(options.size)
+    if options.confusion is not None and options.confusion.suffix.lower() != ".png":
+        raise UsageError(f"{options.confusion}: the picture's name must end in .png")
     dataset = open_dataset(options.data, options.root, options.split)
     backend = open_backend(options.weights, options.backend, options.threads)
-    status = Status()
-    result = evaluate(
-        backend, dataset, size_hw=size_hw, report=lambda done, total: status.show(f"image {done} of {total}")
-    )
-    status.close()
-    if options.confusion is not None:
-        save_image(options.confusion, draw.draw_confusion(result.confusion.counts, dataset.classes.names))
+    with Status() as status:
+        result = evaluate(
+            backend, dataset, size_hw=size_hw, report=lambda done, total: status.show(f"image {done} of {total}")
+        )
     if options.json:
         names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": options.split}
         print_json({**names, **result.as_dict(), "machine": describe_machine()}, indent=2)
     else:
         print(format_table(result.scores))
         print(f"{result.images} images of {options.data} {options.split}, {backend.name}")
-        if options.confusion is not None:
-            print(f"confusion matrix in {options.confusion}")
+    if options.confusion is not None:  # last, so that a path that cannot be written costs no figures
+        save_image(options.confusion, draw.draw_confusion(result.confusion.counts, dataset.classes.names))
+        print(f"confusion matrix in {options.confusion}", file=sys.stderr if options.json else sys.stdout)
     return 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from bcpnet.errors import UsageError
 from bcpnet.weights import path_of
@@ -13,7 +14,9 @@ from bcpnet.weights import path_of
 
 @dataclass(frozen=True)
 class Export:
-    """Write weights as one ONNX file with preprocessing, class names and colours inside.
+    """Write weights as one ONNX file with preprocessing, class names and colours inside. For example:
+
+    bcpnet export --weights RUN/best.safetensors mine.onnx
 
     The file is kept only if ONNX Runtime computes the same logits from it as PyTorch does from the weights.
 
@@ -22,7 +25,7 @@ class Export:
         weights: a name that ships (see `bcpnet models`) or a .safetensors file.
     """
 
-    out: Positional[Path]
+    out: Annotated[Positional[Path], arg(metavar="OUT.onnx")]
     weights: str = "camvid"
 
 
@@ -31,6 +34,8 @@ def run(options: Export) -> int:
     if options.out.suffix.lower() != ".onnx":
         raise UsageError(f"{options.out}: the name must end in .onnx")
     given = Path(options.weights)
+    if given.suffix.lower() == ".onnx":
+        raise UsageError(f"{given}: is ONNX already; export reads .safetensors")
     source = given if given.suffix or given.exists() else path_of(options.weights, ".safetensors")
 
     from bcpnet.export import export_checkpoint

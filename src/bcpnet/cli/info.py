@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
-from bcpnet.cli.common import parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Sizes, parse_size, print_json
+from bcpnet.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Info:
-    """Count a network's parameters and multiply-adds (convolutions and matrix products only).
+    """Count a network's parameters and multiply-adds (convolutions and matrix products only). For example:
+
+    bcpnet info bcpnet --classes 19 --sizes 360x640 1024x2048
 
     Attributes:
-        network: its name.
+        network: its name; a wrong one gets the list.
         classes: number of classes.
-        sizes: image sizes HxW to count multiply-adds at.
-        encoder: the encoder, for networks that have a choice.
+        sizes: heights and widths of images to count multiply-adds at.
+        encoder: the encoder, for networks that have a choice; by default the network's own.
         json: print JSON.
     """
 
-    network: Positional[str] = "bcpnet"
+    network: Annotated[Positional[str], arg(metavar="NETWORK")] = "bcpnet"
     classes: int = 19
-    sizes: tuple[str, ...] = ("360x640", "1024x2048")
-    encoder: str | None = None
-    json: bool = False
+    sizes: Sizes = ("360x640", "1024x2048")
+    encoder: Name = None
+    json: Flag = False
 
 
 def run(options: Info) -> int:
     """Counts and prints."""
     from bcpnet.networks.info import describe
 
+    if not 1 <= options.classes <= 255:
+        raise UsageError(f"{options.classes} classes: need 1 to 255")
     choice = {} if options.encoder is None else {"encoder": options.encoder}
     info = describe(options.network, options.classes, [parse_size(size) for size in options.sizes], **choice)
     if options.json:

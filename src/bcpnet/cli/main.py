@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -56,7 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `bcpnet VERB ...`; returns 0, or 1 for bad input, 2 for a wrong call, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(words)
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")  # what libraries tell programmers; `python -W` brings it back
+            code = _run(words)
+        print(end="", flush=True)  # output that cannot be written shall fail here, not after the last line
+        return code
     except UsageError as error:
         return _complain(error, 2)
     except InputError as error:
@@ -68,9 +74,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f'this needs the package {package}: pip install "bcpnet[{_EXTRAS[package]}]"', 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
+    except MemoryError as error:
+        return _complain(f"out of memory ({error}): choose a smaller size", 1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:  # of our own output, for one: files are read and written with messages of their own
+        _drop_output()
+        where = "cannot write the output" if error.filename is None else error.filename
+        return _complain(f"{where}: {error.strerror or error}", 1)
 
 
 def _run(words: list[str]) -> int:
@@ -90,27 +102,33 @@ def _run(words: list[str]) -> int:
     default = None
     if hasattr(options, "defaults"):  # `train` takes its defaults from the recipe named first
         default, rest = options.defaults(rest)
-    parsed = _parse(options, name, rest, default)
+        if default is None:
+            return 0
+    called = " ".join(["bcpnet", *words[: len(words) - len(rest)]])
+    parsed = _parse(options, called, rest, default)
     if parsed is None:
         return 0
     run: Callable[[Any], int] = module.run
     return run(parsed)
 
 
-def _parse(options: type[Any], verb: str, words: list[str], default: Any) -> Any:
-    """The options, or None after --help. Raises UsageError with tyro's message in one line."""
+def _parse(options: type[Any], called: str, words: list[str], default: Any) -> Any:
+    """The options, or None after --help; `called` is the command so far ("bcpnet train streets").
+
+    Raises UsageError with tyro's message in one line.
+    """
     import tyro
 
     complaint = io.StringIO()
-    config = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes)
+    config = (tyro.conf.OmitArgPrefixes,)
     try:
         with contextlib.redirect_stderr(complaint):
             keywords = {} if default is None else {"default": default}
-            return tyro.cli(options, prog=f"bcpnet {verb}", args=words, config=config, **keywords)
+            return tyro.cli(options, prog=called, args=words, config=config, **keywords)
     except SystemExit as end:
         if not end.code:
             return None
-        raise UsageError(f"{_one_line(complaint.getvalue())} (see bcpnet {verb} --help)") from None
+        raise UsageError(f"{_one_line(complaint.getvalue())} (see {called} --help)") from None
 
 
 def _one_line(box: str) -> str:
@@ -119,7 +137,7 @@ def _one_line(box: str) -> str:
     body = [line for line in lines if line and not line.endswith("──")]
     rule = next((i for i, line in enumerate(lines) if line and set(line) == {"─"}), len(lines))
     first = [line for line in lines[:rule] if line and not line.endswith("──")]
-    return " ".join(first or body[:1])
+    return " ".join(first or body[:1]).partition(" Got errors:")[0]
 
 
 def _overview() -> str:
@@ -129,6 +147,14 @@ def _overview() -> str:
         "bcpnet: real-time semantic segmentation\n\nusage: bcpnet COMMAND [options]\n\n"
         f"{verbs}\n\nbcpnet COMMAND --help tells its options; bcpnet --version the version."
     )
+
+
+def _drop_output() -> None:
+    """Sends the rest of standard output nowhere if it cannot be written: Python would try again as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error: object, code: int) -> int:

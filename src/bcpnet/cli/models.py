@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bcpnet.backends import open_backend
-from bcpnet.cli.common import print_json
+from bcpnet.cli.common import Flag, print_json
 from bcpnet.weights import path_of, shipped
 
 
@@ -18,7 +18,7 @@ class Models:
         json: print JSON.
     """
 
-    json: bool = False
+    json: Flag = False
 
 
 def run(options: Models) -> int:

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from bcpnet import draw
-from bcpnet.cli.common import Status, parse_size, print_json
-from bcpnet.errors import UsageError
+from bcpnet.cli.common import Flag, Name, Number, Size, Status, parse_size, print_json
+from bcpnet.errors import InputError, UsageError
 from bcpnet.media import (
     BadFrame,
     Frame,
@@ -37,49 +37,57 @@ _SHEET_TILES = 12
 
 @dataclass(frozen=True)
 class Predict:
-    """Segment images, folders, globs and videos.
+    """Segment images, folders, globs and videos. For example:
+
+    bcpnet predict street.jpg clip.mp4 photos/ --out results --save overlay classmap
+
+    What cannot be read is reported and passed over, and makes the exit code 1.
 
     Attributes:
-        sources: image files, video files, folders of images, globs in quotes.
+        sources: image files, video files, folders of images, globs in quotes; before the options, or after a "--".
         weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
         out: folder for the results.
         save: overlay = STEM_overlay.jpg, or .mp4 for a video; classmap = index PNG STEM.png at the source's own size;
             colour = STEM_colour.png or .mp4; sheet = contact_sheet.jpg of a dozen overlays.
-        size: HxW that frames are resized to for the network; by default the short side it was trained for.
+        size: height and width, in pixels, that frames are resized to for the network; by default the short side it was
+            trained for.
         backend: onnxruntime, openvino or pytorch; by default what the weights call for.
         threads: CPU threads; by default the runtime's choice.
         opacity: of the colours in overlays, 0 to 1.
         format: cityscapes = label-id PNGs as the benchmark's server wants them, instead of --save.
-        json: one line of JSON per frame on standard output: path, ms by stage, share of pixels per class.
+        json: one line of JSON per frame on standard output: path, frame number, ms by stage, share of pixels per
+            class; for what cannot be read, path and error.
     """
 
-    sources: Positional[tuple[str, ...]]
+    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE [SOURCE ...]", help_behavior_hint="")] = ()
     weights: str = "camvid"
     out: Path = Path("bcpnet-out")
-    save: tuple[Kind, ...] = ("overlay", "classmap")
-    size: str | None = None
-    backend: str | None = None
-    threads: int | None = None
+    save: Annotated[tuple[Kind, ...], arg(metavar="KIND [KIND ...]")] = ("overlay", "classmap")
+    size: Size = None
+    backend: Name = None
+    threads: Number = None
     opacity: float = 0.5
     format: Literal["own", "cityscapes"] = "own"
-    json: bool = False
+    json: Flag = False
 
 
 def run(options: Predict) -> int:
-    """Segments every source; what cannot be read is reported and passed over, and makes the exit code 1."""
+    """Segments every source; 1 if some could not be read, else 0."""
     if not options.sources:
         raise UsageError("nothing to segment: name an image, a folder, a glob or a video")
     if not 0 <= options.opacity <= 1:
         raise UsageError(f"opacity {options.opacity}: need 0 to 1")
-    items = find_media(options.sources)
     size_hw = None if options.size is None else parse_size(options.size)
     segmenter = load(options.weights, backend=options.backend, size_hw=size_hw, threads=options.threads)
     write = _cityscapes_writer(options, segmenter) if options.format == "cityscapes" else None
     kinds: tuple[Kind, ...] = () if write else options.save
-    _check_names(items, kinds)
-    job = _Job(options, segmenter, kinds, write)
-    for item in items:
-        job.item(item)
+    with Status() as status:
+        job = _Job(options, segmenter, kinds, write, status)
+        items = job.find(options.sources)
+        _check_names(items, kinds)
+        job.sources = {item.path.resolve() for item in items}
+        for item in items:
+            job.item(item)
     job.finish()
     return 1 if job.bad else 0
 
@@ -90,12 +98,25 @@ class _Job:
     segmenter: Segmenter
     kinds: tuple[Kind, ...]
     write: Callable[[Frame, Segmentation], None] | None
+    status: Status
+    sources: set[Path] = field(default_factory=set)
     frames: int = 0
     bad: int = 0
     total_ms: Counter[str] = field(default_factory=Counter)
-    status: Status = field(default_factory=Status)
     tiles: list[tuple[str, npt.NDArray[np.uint8]]] = field(default_factory=list)
     tile_every: int = 1
+
+    def find(self, sources: tuple[str, ...]) -> list[MediaItem]:
+        """The files of all sources; those that do not exist are reported."""
+        found = []
+        for source in sources:
+            try:
+                find_media([source])
+            except InputError as error:
+                self._report_bad(BadFrame(Path(source), error))
+            else:
+                found.append(source)
+        return find_media(found)  # all at once, for names that differ
 
     def item(self, item: MediaItem) -> None:
         """One file: all its frames; its videos are whole when this returns."""
@@ -115,7 +136,7 @@ class _Job:
                     rounded = {stage: round(ms, 3) for stage, ms in timings_ms.items()}
                     line = {"path": str(frame.source), "frame": frame.index, "ms": rounded, "shares": shares}
                     print_json(line)
-                self.status.show(f"{self.frames} frames, {item.path.name}")
+                self.status.show(f"frame {self.frames}, {item.path.name}")
 
     def _save(
         self,
@@ -135,22 +156,28 @@ class _Job:
         drawn = time.perf_counter()
         if self._wants_tile():
             self._add_tile(frame.stem, pictures["overlay"])
-        out = self.options.out
         for kind in [kind for kind in pictures if kind in self.kinds]:
             if item.is_video:
                 if kind not in writers:
-                    path = out / f"{item.stem}_{kind}.mp4"
+                    path = self._target(f"{item.stem}_{kind}.mp4")
                     size_hw = (pictures[kind].shape[0], pictures[kind].shape[1])
                     writers[kind] = stack.enter_context(VideoWriter(path, size_hw, video_info(item.path).fps))
                 writers[kind].write(pictures[kind])
             else:
                 suffix = ".jpg" if kind == "overlay" else ".png"
-                save_image(out / f"{frame.stem}_{kind}{suffix}", pictures[kind])
+                save_image(self._target(f"{frame.stem}_{kind}{suffix}"), pictures[kind])
         if "classmap" in self.kinds:
-            save_class_map(out / f"{frame.stem}.png", result.class_map, result.classes.palette())
+            save_class_map(self._target(f"{frame.stem}.png"), result.class_map, result.classes.palette())
         if self.write:
             self.write(frame, result)
         return {"draw": 1000 * (drawn - start), "write": 1000 * (time.perf_counter() - drawn)}
+
+    def _target(self, name: str) -> Path:
+        """Where a result goes. Raises UsageError where that is one of the sources."""
+        path = self.options.out / name
+        if path.resolve() in self.sources:
+            raise UsageError(f"{path}: is a source and would be overwritten: choose another --out")
+        return path
 
     def _wants_tile(self) -> bool:
         return "sheet" in self.kinds and self.frames % self.tile_every == 0
@@ -171,7 +198,6 @@ class _Job:
 
     def finish(self) -> None:
         """The contact sheet, and a summary (on standard error if standard output is for JSON)."""
-        self.status.close()
         if self.tiles:
             save_image(self.options.out / "contact_sheet.jpg", draw.contact_sheet(self.tiles))
         if not self.frames:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bcpnet.cli.common import Status, duration
+from bcpnet.cli.common import Flag, OptionalPath, Status, duration
 from bcpnet.data import open_dataset
 from bcpnet.errors import UsageError
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: bcpnet train RECIPE --root DIR --out RUN. Every field below can be set.
+    """Train a recipe: the values below are its own, and each can be set. For example:
+
+    bcpnet train streets --out runs/first --epochs 20
+
+    Ctrl-C saves; the same command with --resume goes on.
 
     Attributes:
         out: folder for the run: recipe.json, last.safetensors, best.safetensors, history.jsonl, TensorBoard files.
@@ -31,21 +35,21 @@ class Train:
 
     out: Path
     recipe: Recipe
-    root: Path | None = None
-    resume: bool = False
+    root: OptionalPath = None
+    resume: Flag = False
     devices: int = 1
     accelerator: str = "auto"
 
     @staticmethod
-    def defaults(words: list[str]) -> tuple[Train, list[str]]:
-        """Takes the recipe's name off the arguments and its values as defaults."""
+    def defaults(words: list[str]) -> tuple[Train | None, list[str]]:
+        """Takes the recipe's name off the arguments and its values as defaults; None after --help without a recipe."""
         from tyro import MISSING_NONPROP
 
-        name = words[0] if words else "--help"
+        name = words[0] if words else ""
         if name in ("-h", "--help"):
-            print(f"usage: bcpnet train RECIPE --root DIR --out RUN; recipes: {', '.join(RECIPES)}\n")
-            return Train(MISSING_NONPROP, recipe("camvid")), ["--help"]
-        if name.startswith("-"):
+            print(_overview())
+            return None, []
+        if not name or name.startswith("-"):
             raise UsageError(f"name the recipe first: bcpnet train RECIPE ...; recipes: {', '.join(RECIPES)}")
         return Train(MISSING_NONPROP, recipe(name)), words[1:]
 
@@ -63,25 +67,32 @@ def run(options: Train) -> int:
 
     from bcpnet.training.fit import RunInterruptedError, fit
 
-    status = Status()
     try:
-        fit(
-            what,
-            train,
-            val,
-            options.out,
-            resume=options.resume,
-            devices=options.devices,
-            accelerator=options.accelerator,
-            report=lambda progress: status.show(_line(progress), always=progress.step == progress.steps),
-        )
+        with Status() as status:
+            fit(
+                what,
+                train,
+                val,
+                options.out,
+                resume=options.resume,
+                devices=options.devices,
+                accelerator=options.accelerator,
+                report=lambda progress: status.show(_line(progress), always=progress.step == progress.steps),
+            )
     except RunInterruptedError as stop:
-        status.close()
         print(f"bcpnet: {stop}; go on with the same command and --resume", file=sys.stderr)
         return 130
-    status.close()
     print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
     return 0
+
+
+def _overview() -> str:
+    width = max(map(len, RECIPES))
+    recipes = "\n".join(f"  {name:{width}}  {make.__doc__}" for name, make in RECIPES.items())
+    return (
+        f"usage: bcpnet train RECIPE --root DIR --out RUN [options]\n\n{recipes}\n\n"
+        "bcpnet train RECIPE --help tells its options and their values."
+    )
 
 
 def _line(progress: Progress) -> str:

@@ -1,0 +1,102 @@
+"""`bcpnet evaluate`: the figures of bcpnet.evaluation, and those of the class maps that `bcpnet predict` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Cli
+from fake_data import make_camvid, make_cityscapes, make_folder
+from PIL import Image
+
+from bcpnet.backends import open_backend
+from bcpnet.data import open_dataset
+from bcpnet.evaluation import evaluate
+from bcpnet.metrics import ConfusionMatrix
+
+
+@pytest.fixture
+def camvid(tmp_path: Path) -> Path:
+    """A small CamVid."""
+    make_camvid(tmp_path / "camvid", "folders")
+    return tmp_path / "camvid"
+
+
+@pytest.mark.parametrize("size", [None, "96x128"])
+def test_json_is_the_evaluation(size: str | None, cli: Cli, camvid: Path, onnx_path: Path) -> None:
+    options = ["--size", size] if size else []
+    ran = cli("evaluate", "--weights", onnx_path, "--root", camvid, "--split", "train", "--json", *options)
+    assert (ran.code, ran.err) == (0, "")
+    printed = json.loads(ran.out)
+    size_hw = (96, 128) if size else None
+    expected = evaluate(open_backend(onnx_path), open_dataset("camvid", camvid, "train"), size_hw=size_hw).as_dict()
+    machine = printed.pop("machine")
+    assert machine
+    named = {"weights": str(onnx_path), "backend": "onnxruntime", "dataset": "camvid", "split": "train"}
+    assert printed == json.loads(json.dumps(expected | named))
+    assert printed["images"] == 4
+    assert printed["size_hw"] == ([96, 128] if size else [360, 480])
+
+
+def test_equals_scoring_what_predict_writes(cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path) -> None:
+    printed = json.loads(cli("evaluate", "--weights", onnx_path, "--root", camvid, "--json").out)
+    cli("predict", camvid / "val" / "images", "--weights", onnx_path, "--out", tmp_path / "out", "--save", "classmap")
+    confusion = ConfusionMatrix(11)
+    for _, label, name in open_dataset("camvid", camvid, "val"):  # type: ignore[attr-defined]
+        confusion.update(label, np.asarray(Image.open(tmp_path / "out" / f"{name}.png")))
+    assert printed["confusion"] == confusion.counts.tolist()
+    assert printed["miou"] == confusion.mean_iou()
+
+
+def test_table_and_picture(cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "figures" / "confusion.png"
+    ran = cli("evaluate", "--weights", onnx_path, "--root", camvid, "--confusion", picture)
+    assert ran.code == 0
+    scores = evaluate(open_backend(onnx_path), open_dataset("camvid", camvid, "val")).scores
+    assert f"{100 * scores.miou:.2f}" in next(line for line in ran.out.splitlines() if line.startswith("mIoU"))
+    assert "bicyclist" in ran.out
+    assert "2 images of camvid val, onnxruntime" in ran.out
+    assert str(picture) in ran.out
+    with Image.open(picture) as image:
+        image.load()
+        assert min(image.size) > 300
+
+
+def test_streets(cli: Cli, onnx_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bcpnet.data.streets._LENGTHS", {"train": 1, "val": 2, "test": 1})  # 50 take half a minute
+    ran = cli("evaluate", "--weights", onnx_path, "--data", "streets", "--json")
+    expected = evaluate(open_backend(onnx_path), open_dataset("streets", None, "val"))
+    assert json.loads(ran.out)["confusion"] == expected.confusion.counts.tolist()
+
+
+def test_cityscapes(cli: Cli, cityscapes_onnx: Path, tmp_path: Path) -> None:
+    make_cityscapes(tmp_path)
+    ran = cli("evaluate", "--weights", cityscapes_onnx, "--data", "cityscapes", "--root", tmp_path)
+    assert ran.code == 0
+    assert "2 images of cityscapes val" in ran.out
+
+
+def test_a_folder_of_other_classes_is_refused(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    yaml, _ = make_folder(tmp_path)
+    ran = cli("evaluate", "--weights", onnx_path, "--data", "folder", "--root", yaml)
+    assert ran.code == 2
+    assert "fake has 3" in ran.err
+
+
+def test_of_a_checkpoint(cli: Cli, camvid: Path, checkpoint: Path) -> None:
+    printed = json.loads(cli("evaluate", "--weights", checkpoint, "--root", camvid, "--json").out)
+    assert printed["backend"] == "pytorch"
+    assert printed["size_hw"] == [64, 88]
+
+
+def test_a_picture_that_cannot_be_written_costs_no_figures(
+    cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    picture = tmp_path / "file" / "confusion.png"
+    ran = cli("evaluate", "--weights", onnx_path, "--root", camvid, "--confusion", picture)
+    assert ran.code == 1
+    assert "mIoU" in ran.out
+    assert str(picture) in ran.err

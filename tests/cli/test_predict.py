@@ -1,0 +1,275 @@
+"""`bcpnet predict`: what it reads, what it writes, and that both are what the segmenter says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from command_line import Cli, files
+from media_files import noise, write_clip
+from PIL import Image
+
+import bcpnet
+from bcpnet.backends import BACKENDS
+from bcpnet.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS
+from bcpnet.media import read_video, video_info
+
+STAGES = {"decode", "pre", "network", "post", "draw", "write"}
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """clip.mp4: six frames of 48 x 64 at 12.5 frames/s."""
+    return write_clip(tmp_path / "videos" / "clip.mp4", 6, Fraction(25, 2))
+
+
+def test_an_image(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = cli("predict", picture, "--weights", onnx_path, "--out", out,
+              "--save", "overlay", "classmap", "colour", "sheet")  # fmt: skip
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("1 frame, ")
+    assert "frames/s from frame in to class map out (onnxruntime)" in ran.out
+    assert ran.out.endswith(f"results in {out}\n")
+    assert files(out) == {"street.png", "street_overlay.jpg", "street_colour.png", "contact_sheet.jpg"}
+
+    expected = bcpnet.load(onnx_path)(picture)
+    with Image.open(out / "street.png") as class_map:
+        assert class_map.mode == "P"
+        np.testing.assert_array_equal(np.asarray(class_map), expected.class_map)
+        np.testing.assert_array_equal(np.asarray(class_map.convert("RGB")), np.asarray(expected.colour_map()))
+    np.testing.assert_array_equal(np.asarray(Image.open(out / "street_colour.png")), np.asarray(expected.colour_map()))
+    overlay = np.asarray(Image.open(out / "street_overlay.jpg")).astype(int)
+    assert overlay.shape == np.asarray(expected.overlay()).shape
+    assert abs(overlay - np.asarray(expected.overlay())).mean() < 8  # JPEG
+
+
+def test_overlay_and_class_map_by_default(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    assert cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / "out").code == 0
+    assert files(tmp_path / "out") == {"street.png", "street_overlay.jpg"}
+
+
+def test_opacity(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    for opacity in (0, 1):
+        cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / str(opacity), "--opacity", opacity)
+    height, width = 45, 61
+    clear, full = (np.asarray(Image.open(tmp_path / name / "street_overlay.jpg")).astype(int)[:height] for name in "01")
+    left = (clear.shape[1] - width) // 2  # the legend is wider than so small a picture
+    assert abs(clear[:, left : left + width] - np.asarray(Image.open(picture))).mean() < 20
+    assert abs(full - clear).mean() > 5
+
+
+@pytest.mark.parametrize("how", ["folder", "glob"])
+def test_many_images_in_order(how: str, cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in (10, 2, 1):
+        Image.fromarray(noise(40 + index, 50)).save(folder / f"frame{index}.png")
+    (folder / "notes.txt").write_text("not an image")
+    source = folder if how == "folder" else folder / "frame*.png"
+    out = tmp_path / "out"
+    ran = cli("predict", source, "--weights", onnx_path, "--out", out, "--save", "classmap", "--json")
+    assert ran.code == 0
+    assert [Path(json.loads(line)["path"]).stem for line in ran.out.splitlines()] == ["frame1", "frame2", "frame10"]
+    assert files(out) == {"frame1.png", "frame2.png", "frame10.png"}
+    for index in (1, 2, 10):
+        assert Image.open(out / f"frame{index}.png").size == (50, 40 + index)
+
+
+def test_a_video(cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = cli("predict", clip, "--weights", onnx_path, "--out", out, "--json",
+              "--save", "overlay", "classmap", "colour", "sheet")  # fmt: skip
+    assert ran.code == 0
+    stems = [f"clip_{index:06}" for index in range(6)]
+    assert files(out) == {
+        *(f"{stem}.png" for stem in stems),
+        "clip_overlay.mp4",
+        "clip_colour.mp4",
+        "contact_sheet.jpg",
+    }
+    assert [json.loads(line)["frame"] for line in ran.out.splitlines()] == list(range(6))
+    segmenter = bcpnet.load(onnx_path)
+    for stem, frame in zip(stems, read_video(clip), strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(out / f"{stem}.png")), segmenter(frame).class_map)
+    for kind in ("overlay", "colour"):
+        assert video_info(out / f"clip_{kind}.mp4").fps == Fraction(25, 2)
+        assert len(list(read_video(out / f"clip_{kind}.mp4"))) == 6
+
+
+def test_the_sheet_shows_a_dozen_of_many(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    sizes = {}
+    for count in (12, 30):
+        folder = tmp_path / f"in{count}"
+        folder.mkdir()
+        for index in range(count):
+            Image.fromarray(noise(32, 40)).save(folder / f"{index}.png")
+        cli("predict", folder, "--weights", onnx_path, "--out", tmp_path / f"out{count}", "--save", "sheet")
+        with Image.open(tmp_path / f"out{count}" / "contact_sheet.jpg") as sheet:
+            sizes[count] = sheet.size
+    assert sizes[30][0] == sizes[12][0]
+    assert sizes[30][1] <= sizes[12][1]
+
+
+def test_json(cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    ran = cli("predict", picture, clip, "--weights", onnx_path, "--out", tmp_path / "out", "--json")
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert [(line["path"], line["frame"]) for line in lines] == [(str(picture), 0), *((str(clip), n) for n in range(6))]
+    for line in lines:
+        assert set(line) == {"path", "frame", "ms", "shares"}
+        assert set(line["ms"]) == STAGES
+        assert min(line["ms"].values()) >= 0
+        assert list(line["shares"]) == list(CAMVID.names)
+        assert sum(line["shares"].values()) == pytest.approx(1, abs=1e-4)
+    class_map = np.asarray(Image.open(tmp_path / "out" / "street.png"))
+    assert lines[0]["shares"]["road"] == pytest.approx((class_map == 3).mean(), abs=1e-6)
+    assert "7 frames" in ran.err  # the summary: standard output is JSON only
+
+
+def test_size(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    class_maps = {}
+    for size in ("96x128", "360x488"):
+        cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / size, "--size", size)
+        class_maps[size] = np.asarray(Image.open(tmp_path / size / "street.png"))
+        height, width = map(int, size.split("x"))
+        expected = bcpnet.load(onnx_path, size_hw=(height, width))(picture).class_map
+        np.testing.assert_array_equal(class_maps[size], expected)
+    assert (class_maps["96x128"] != class_maps["360x488"]).any()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_names_itself(
+    backend: str, cli: Cli, picture: Path, onnx_path: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    pytest.importorskip({"pytorch": "torch"}.get(backend, backend))
+    weights = request.getfixturevalue("checkpoint") if backend == "pytorch" else onnx_path
+    out = tmp_path / "out"
+    ran = cli("predict", picture, "--weights", weights, "--out", out, "--backend", backend, "--threads", 1)
+    assert ran.code == 0
+    assert f"({backend})" in ran.out
+    expected = bcpnet.load(weights, backend=backend)(picture).class_map
+    assert (np.asarray(Image.open(out / "street.png")) == expected).mean() > 0.99
+
+
+def test_cityscapes_submission(cli: Cli, cityscapes_onnx: Path, tmp_path: Path) -> None:
+    name = "ulm_000000_000019"
+    source = tmp_path / f"{name}_leftImg8bit.png"
+    Image.fromarray(noise(64, 128)).save(source)
+    out = tmp_path / "out"
+    ran = cli("predict", source, "--weights", cityscapes_onnx, "--out", out, "--format", "cityscapes")
+    assert ran.code == 0
+    assert files(out) == {f"{name}_labelIds.png"}
+    expected = np.array(CITYSCAPES_LABEL_IDS)[bcpnet.load(cityscapes_onnx)(source).class_map]
+    np.testing.assert_array_equal(np.asarray(Image.open(out / f"{name}_labelIds.png")), expected)
+    assert len(CITYSCAPES) == 19
+
+
+def test_a_bad_file_among_good_ones(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    bad = picture.with_name("bad.png")
+    bad.write_text("not an image")
+    good = picture.with_name("good.png")
+    Image.fromarray(noise(45, 61)).save(good)
+    out = tmp_path / "out"
+    missing = tmp_path / "missing.png"
+    ran = cli("predict", missing, picture.parent, "--weights", onnx_path, "--out", out, "--save", "classmap", "--json")
+    assert ran.code == 1
+    complaints = [line for line in ran.err.splitlines() if line.startswith("bcpnet: ")]
+    assert len(complaints) == 2
+    assert str(missing) in complaints[0]
+    assert str(bad) in complaints[1]
+    assert files(out) == {"good.png", "street.png"}
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert [line["path"] for line in lines] == [str(missing), str(bad), str(good), str(picture)]
+    assert ["error" in line for line in lines] == [True, True, False, False]
+
+
+def test_a_video_with_a_broken_tail(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 40)
+    clip.write_bytes(clip.read_bytes()[:-2000])  # its index is in front
+    out = tmp_path / "out"
+    ran = cli("predict", clip, picture, "--weights", onnx_path, "--out", out, "--save", "overlay", "classmap")
+    assert ran.code == 1
+    (complaint,) = ran.err.splitlines()
+    assert complaint.startswith(f"bcpnet: {clip}: ")
+    class_maps = sorted(name for name in files(out) if name.startswith("clip_0"))
+    assert 1 <= len(class_maps) < 40
+    assert len(list(read_video(out / "clip_overlay.mp4"))) == len(class_maps)
+    assert files(out) == {*class_maps, "clip_overlay.mp4", "street.png", "street_overlay.jpg"}
+
+
+def test_equal_names_from_two_folders(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    for side in ("left", "right"):
+        (tmp_path / side).mkdir()
+        Image.fromarray(noise(40, 50)).save(tmp_path / side / "x.png")
+    out = tmp_path / "out"
+    cli("predict", tmp_path / "left", tmp_path / "right", "--weights", onnx_path, "--out", out, "--save", "classmap")
+    assert files(out) == {"left_x.png", "right_x.png"}
+
+
+def test_a_source_is_never_overwritten(cli: Cli, picture: Path, onnx_path: Path) -> None:
+    before = picture.read_bytes()
+    ran = cli("predict", picture, "--weights", onnx_path, "--out", picture.parent, "--save", "classmap")
+    assert ran.code == 2
+    assert "choose another --out" in ran.err
+    assert picture.read_bytes() == before
+    assert files(picture.parent) == {"street.png"}
+
+
+def test_two_results_of_one_name_are_refused(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    picture.with_name("street_colour.png").write_bytes(picture.read_bytes())
+    ran = cli(
+        "predict", picture.parent, "--weights", onnx_path, "--out", tmp_path / "out", "--save", "classmap", "colour"
+    )
+    assert ran.code == 2
+    assert "street_colour.png" in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_video_leaves_no_half_of_it(
+    cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bcpnet.segmenter import Segmenter
+
+    segment = Segmenter.__call__
+    calls: list[int] = []
+
+    def interrupted(self: Segmenter, image: npt.NDArray[np.uint8]) -> bcpnet.Segmentation:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return segment(self, image)
+
+    monkeypatch.setattr(Segmenter, "__call__", interrupted)
+    out = tmp_path / "out"
+    ran = cli("predict", clip, "--weights", onnx_path, "--out", out)
+    assert (ran.code, ran.err) == (130, "bcpnet: interrupted\n")
+    assert files(out) == {f"clip_{index:06}.png" for index in range(3)}
+
+
+def test_the_base_install_is_enough(picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "bcpnet", "predict", picture, "--weights", onnx_path,
+         "--out", tmp_path / "out", "--save", "overlay", "classmap", "colour", "sheet"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.splitlines()}
+    assert {"bcpnet", "onnxruntime", "av"} <= loaded
+    extras = {"torch", "lightning", "lightning_fabric", "openvino", "onnx", "safetensors", "tensorboard", "scipy"}
+    assert not loaded & extras
+
+
+def test_a_reader_that_goes_away(picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bcpnet", "predict", str(picture), "--weights", str(onnx_path),
+               "--out", str(tmp_path / "out"), "--json"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 0

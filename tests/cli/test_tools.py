@@ -1,0 +1,148 @@
+"""The other verbs: info, models, export, benchmark, data; --help and --version."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from archive_server import Server, pack
+from command_line import Cli
+from fake_data import CAMVID_NAMES, make_camvid
+
+from bcpnet import weights
+from bcpnet.cli.main import VERBS
+from bcpnet.data import download
+from bcpnet.data.download import Content, digest
+
+
+def test_version(cli: Cli) -> None:
+    assert cli("--version") == (0, f"{version('bcpnet')}\n", "")
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_names_every_verb(word: str, cli: Cli) -> None:
+    ran = cli(word)
+    assert (ran.code, ran.err) == (0, "")
+    for name, verb in VERBS.items():
+        assert f"  {name} " in ran.out
+        assert verb.summary in ran.out
+
+
+def test_no_verb_is_a_wrong_call_that_gets_the_help(cli: Cli) -> None:
+    ran = cli()
+    assert ran.code == 2
+    assert ran.out == cli("--help").out
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_of_every_verb(name: str, cli: Cli) -> None:
+    ran = cli(name, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert f"bcpnet {name}" in ran.out
+    assert "{None}" not in ran.out
+    assert "(default: None)" not in ran.out
+
+
+def test_info_of_the_papers_network(cli: Cli) -> None:
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    sizes = {"360x640": 0.368, "713x713": 0.817, "512x1024": 0.819, "1024x2048": 3.275}  # GMAC
+    ran = cli("info", "bcpnet", "--classes", 19, "--sizes", *sizes, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    info = json.loads(ran.out)
+    assert set(info) == {"network", "parameters", "parts", "macs"}
+    assert (info["network"], info["parameters"], info["parts"]["encoder"]) == ("bcpnet", 607_826, 431_180)
+    assert sum(info["parts"].values()) == info["parameters"]
+    assert {size: round(macs / 1e9, 3) for size, macs in info["macs"].items()} == sizes
+
+
+def test_info_as_text(cli: Cli) -> None:
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    ran = cli("info", "--classes", 11, "--sizes", "64x64", "--encoder", "mobilenet_v2_050")
+    assert ran.code == 0
+    assert "(11 classes)" in ran.out
+    assert "64x64" in ran.out
+
+
+@pytest.fixture
+def shipped(onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder with one network, called camvid."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "camvid.onnx").write_bytes(onnx_path.read_bytes())
+    monkeypatch.setattr(weights, "_FOLDER", folder)
+    return folder
+
+
+@pytest.mark.usefixtures("shipped")
+def test_models(cli: Cli) -> None:
+    ran = cli("models")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("camvid: bcpnet (encoder none), 11 classes: sky, building")
+    assert "made by a test" in ran.out
+    (model,) = json.loads(cli("models", "--json").out)
+    assert model["name"] == "camvid"
+    assert model["short_side"] == 360
+    assert model["classes"]["names"][3] == "road"
+    assert {"network", "options", "provenance", "licence", "onnx_mb"} <= set(model)
+
+
+@pytest.mark.usefixtures("shipped")
+def test_camvid_is_what_predict_uses_by_default(cli: Cli, picture: Path, tmp_path: Path) -> None:
+    assert cli("predict", picture, "--out", tmp_path / "out").code == 0
+
+
+def test_models_as_they_ship(cli: Cli) -> None:
+    models = json.loads(cli("models", "--json").out)
+    assert [model["name"] for model in models] == weights.shipped()
+
+
+def test_benchmark(cli: Cli, onnx_path: Path) -> None:
+    ran = cli("benchmark", "--weights", onnx_path, "--sizes", "64x96", "--frames", 2, "--threads", 1, "--json")
+    assert ran.code == 0
+    printed = json.loads(ran.out)
+    (row,) = printed["rows"]
+    assert (row["backend"], row["frame_hw"], row["threads"], row["timing"]["frames"]) == ("onnxruntime", [64, 96], 1, 2)
+    assert printed["machine"]
+    text = cli("benchmark", "--weights", onnx_path, "--sizes", "64x96", "--frames", 1).out
+    assert "64x96" in text
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Serves a small CamVid, with digests of its own."""
+    tree = tmp_path / "upstream"
+    make_camvid(tree, "segnet")
+    content = {}
+    for split, names in CAMVID_NAMES.items():
+        labels = None if split == "test" else digest(tree / f"{split}annot", labels=True)
+        content[split] = Content(len(names), digest(tree / split, labels=False), labels)
+    monkeypatch.setattr(download, "CAMVID_CONTENT", content)
+    with Server() as running:
+        running.archive = pack(tree)
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def test_data_camvid(cli: Cli, server: Server, onnx_path: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data" / "camvid"
+    for _ in range(2):  # the second time there is nothing to do
+        ran = cli("data", "camvid", "--root", root, "--base-url", server.url)
+        assert ran.code == 0
+        assert ran.out == f"CamVid in {root}\n"
+    assert len(server.requests) == 1
+    assert cli("evaluate", "--weights", onnx_path, "--root", root).code == 0
+
+
+def test_data_that_is_not_there(cli: Cli, server: Server, tmp_path: Path) -> None:
+    root = tmp_path / "data" / "camvid"
+    ran = cli("data", "camvid", "--root", root, "--base-url", f"{server.url}/elsewhere")
+    assert ran.code == 1
+    assert "404" in ran.err
+    assert not root.exists()
