@@ -317,6 +317,7 @@ def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) ->
     assert json.loads((run / "recipe.json").read_text())["epochs"] == 1
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # what PyTorch takes a safetensors file for
 @pytest.mark.parametrize("content", [b"", b"no state\n" * 50, "truncated", "list", "network", "weights"])
 def test_a_broken_state_is_one_clear_line(content: bytes | str, tmp_path: Path) -> None:
     run = tmp_path / "run"
