@@ -57,11 +57,11 @@ MAY_USE: dict[str, tuple[str, ...]] = {
     "openvino": ("backends.openvino",),
     "torch": ("backends.pytorch", "checkpoint", "export", "networks", "training"),
     "safetensors": ("checkpoint", "networks"),
-    "lightning": ("training",),
+    "onnx_ir": ("export",),
     "lightning_fabric": ("training",),
     "tensorboard": ("training",),
 }
-EXTRAS = ("torch", "lightning", "lightning_fabric", "openvino", "onnx", "onnxscript", "safetensors", "tensorboard")
+EXTRAS = ("torch", "lightning_fabric", "openvino", "onnx", "onnx_ir", "onnxscript", "safetensors", "tensorboard")
 
 
 def _within(module: str, package: str) -> bool:
