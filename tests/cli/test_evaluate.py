@@ -91,6 +91,16 @@ def test_of_a_checkpoint(cli: Cli, camvid: Path, checkpoint: Path) -> None:
     assert printed["size_hw"] == [64, 88]
 
 
+def test_of_another_backend(cli: Cli, camvid: Path, onnx_path: Path) -> None:
+    pytest.importorskip("openvino")
+    printed = [
+        json.loads(cli("evaluate", "--weights", onnx_path, "--root", camvid, "--backend", backend, "--json").out)
+        for backend in ("openvino", "onnxruntime")
+    ]
+    assert [one["backend"] for one in printed] == ["openvino", "onnxruntime"]
+    assert printed[0]["miou"] == pytest.approx(printed[1]["miou"], abs=1e-3)
+
+
 def test_a_picture_that_cannot_be_written_costs_no_figures(
     cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path
 ) -> None:

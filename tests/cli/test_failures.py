@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 import bcpnet
 
 
+@pytest.mark.filterwarnings("ignore:Palette images")  # Pillow, of the direct call
 def test_odd_images_work(bad: Path, cli: Cli, tmp_path: Path) -> None:
     names = odd_images(tmp_path)
     out = tmp_path / "out"
@@ -107,11 +109,32 @@ def test_missing_extra(package: str, extra: str, arguments: str, bad: Path, tmp_
 @pytest.mark.parametrize("arguments", ["--help", "models --json", "predict {bad}/good.png --weights {bad}/good.onnx"])
 def test_standard_output_on_a_full_disk(arguments: str, bad: Path, tmp_path: Path) -> None:
     words = [word.format(bad=bad) for word in arguments.split()]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:  # noqa: PTH123
         ran = subprocess.run(
             [sys.executable, "-m", "bcpnet", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-            cwd=tmp_path,
+            cwd=tmp_path, env=buffered,
         )  # fmt: skip
     assert_one_line(ran.stderr)
     assert ran.returncode == 1
     assert "No space left on device" in ran.stderr
+
+
+@pytest.mark.parametrize("error", [MemoryError("9 GB"), PermissionError(13, "Permission denied", "the folder")])
+def test_what_the_system_refuses(
+    error: Exception, bad: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bcpnet.Segmenter, "__call__", refuse)
+    ran = cli("predict", bad / "good.png", "--weights", bad / "good.onnx", "--out", tmp_path / "out")
+    assert_one_line(ran.err)
+    assert ran.code == 1
+    assert str(error.args[-1]) in ran.err
+
+
+def test_a_name_of_two_lines_is_one_line_of_complaint(bad: Path, cli: Cli, tmp_path: Path) -> None:
+    ran = cli("predict", tmp_path / "two\nlines.png", "--weights", bad / "good.onnx")
+    assert_one_line(ran.err)
+    assert ran.code == 1

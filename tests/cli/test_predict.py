@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from fractions import Fraction
@@ -231,8 +233,9 @@ def test_two_results_of_one_name_are_refused(cli: Cli, picture: Path, onnx_path:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_video_leaves_no_half_of_it(
-    cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    signum: int, cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bcpnet.segmenter import Segmenter
 
@@ -242,7 +245,7 @@ def test_an_interrupted_video_leaves_no_half_of_it(
     def interrupted(self: Segmenter, image: npt.NDArray[np.uint8]) -> bcpnet.Segmentation:
         calls.append(1)
         if len(calls) == 4:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signum)
         return segment(self, image)
 
     monkeypatch.setattr(Segmenter, "__call__", interrupted)

@@ -40,8 +40,17 @@ class OnnxRuntimeBackend:
         self._input_name = self._session.get_inputs()[0].name
 
     def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits."""
-        logits: npt.NDArray[np.float32] = self._session.run(None, {self._input_name: images})[0]
+        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits.
+
+        Raises:
+            InputError: ONNX Runtime fails, which it does where the memory is not enough.
+        """
+        try:
+            logits: npt.NDArray[np.float32] = self._session.run(None, {self._input_name: images})[0]
+        except (ort_errors.Fail, ort_errors.RuntimeException) as error:
+            count, _, height, width = images.shape
+            reason = str(error).splitlines()[0].rpartition("Status Message: ")[2]
+            raise InputError(f"ONNX Runtime failed on {count} x {height}x{width} pixels: {reason}") from error
         return logits
 
 
@@ -53,7 +62,7 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    options.log_severity_level = 3  # errors reach the user as exceptions, warnings not at all
+    options.log_severity_level = 4  # errors reach the user as exceptions, warnings not at all
     try:
         session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as error:

@@ -52,7 +52,7 @@ class Status:
         """`seconds` between lines where there is no terminal."""
         self._terminal = sys.stderr.isatty()
         self._seconds = 0.1 if self._terminal else seconds
-        self._last = time.monotonic()
+        self._last = -self._seconds if self._terminal else time.monotonic()
         self._shown = 0
 
     def __enter__(self) -> Status:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from bcpnet.cli.complain import complain
 from bcpnet.errors import InputError, UsageError
 
 # What is not in the base install, and the extra that brings it.
@@ -21,6 +24,7 @@ _EXTRAS = {
     "safetensors": "train",
     "tensorboard": "train",
     "onnx": "train",
+    "onnx_ir": "train",
     "onnxscript": "train",
     "openvino": "openvino",
 }
@@ -54,10 +58,10 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `bcpnet VERB ...`; returns 0, or 1 for bad input, 2 for a wrong call, 130 after Ctrl-C."""
+    """Runs `bcpnet VERB ...`; returns 0, or 1 for bad input, 2 for a wrong call, 130 after Ctrl-C or SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with warnings.catch_warnings():
+        with _sigterm_as_ctrl_c(), warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # what libraries tell programmers; `python -W` brings it back
             code = _run(words)
@@ -83,6 +87,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         where = "cannot write the output" if error.filename is None else error.filename
         return _complain(f"{where}: {error.strerror or error}", 1)
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Makes SIGTERM raise KeyboardInterrupt, so that no temporary files are left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(words: list[str]) -> int:
@@ -158,6 +175,5 @@ def _drop_output() -> None:
 
 
 def _complain(error: object, code: int) -> int:
-    # One line, whatever a library put into its message.
-    print(f"bcpnet: {' '.join(str(error).split())}", file=sys.stderr)
+    complain(error)
     return code

@@ -17,6 +17,7 @@ from tyro.conf import Positional, arg
 
 from bcpnet import draw
 from bcpnet.cli.common import Flag, Name, Number, Size, Status, parse_size, print_json
+from bcpnet.cli.complain import complain
 from bcpnet.errors import InputError, UsageError
 from bcpnet.media import (
     BadFrame,
@@ -192,7 +193,7 @@ class _Job:
     def _report_bad(self, frame: BadFrame) -> None:
         self.bad += 1
         self.status.close()
-        print(f"bcpnet: {frame.error}", file=sys.stderr)
+        complain(frame.error)
         if self.options.json:
             print_json({"path": str(frame.source), "error": str(frame.error)})
 

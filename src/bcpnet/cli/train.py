@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bcpnet.cli.common import Flag, OptionalPath, Status, duration
+from bcpnet.cli.complain import complain
 from bcpnet.data import open_dataset
 from bcpnet.errors import UsageError
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
@@ -69,6 +69,7 @@ def run(options: Train) -> int:
 
     try:
         with Status() as status:
+            status.show("reading the images")
             fit(
                 what,
                 train,
@@ -80,7 +81,7 @@ def run(options: Train) -> int:
                 report=lambda progress: status.show(_line(progress), always=progress.step == progress.steps),
             )
     except RunInterruptedError as stop:
-        print(f"bcpnet: {stop}; go on with the same command and --resume", file=sys.stderr)
+        complain(f"{stop}; go on with the same command and --resume")
         return 130
     print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
     return 0

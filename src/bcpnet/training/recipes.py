@@ -15,16 +15,18 @@ class Recipe:
     """Everything that decides what is trained; saved as recipe.json beside the weights.
 
     Attributes:
-        dataset: a name in `bcpnet.data.DATASETS`.
+        dataset: camvid, cityscapes, folder or streets.
         train_split: the split trained on.
         val_split: the split evaluated on while training; "none" for no evaluation.
-        network: a name in `bcpnet.networks.NETWORKS`.
+        network: its name; `bcpnet info NETWORK` tells what it costs.
         options: keyword arguments of the network.
         pretrained: safetensors file with encoder weights (`mobilenet_v2_*`), "none" to start from random weights, or
             "required" to insist on being told.
         short_side: short side, in pixels, that images are resized to for evaluation and prediction.
-        crop_h, crop_w: size of the training crops, in pixels.
-        scale_min, scale_max: images are scaled by a random factor between these before the crop.
+        crop_h: height of the training crops, in pixels.
+        crop_w: their width.
+        scale_min: images are scaled by a random factor, at least this, before the crop.
+        scale_max: and at most this.
         flip: mirror half of the images left to right.
         jitter: strength of brightness, contrast, saturation and colour-cast jitter; 0 for none.
         batch: images per optimizer step, over all devices.
