@@ -195,7 +195,7 @@ ROWS = [
 
 
 def needs_torch(row: Row) -> bool:
-    return ".safetensors" in row.arguments or row.arguments.startswith(("train streets --data", "info"))
+    return any(word in row.arguments for word in (".safetensors", "pickle.pth", "train streets --data", "info"))
 
 
 @pytest.mark.usefixtures("no_news")
