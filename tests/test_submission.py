@@ -16,9 +16,7 @@ from bcpnet.submission import write_cityscapes
 TRAIN_ID = lookup_table({label_id: train_id for train_id, label_id in enumerate(CITYSCAPES_LABEL_IDS)})
 
 
-def test_the_official_script_finds_and_scores_it_as_we_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_official_script_finds_and_scores_it_as_we_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
     rng = np.random.default_rng(0)
     matrix = ConfusionMatrix(len(CITYSCAPES))
@@ -57,9 +55,7 @@ def test_label_ids_in_a_grey_png_under_the_frame_s_name(tmp_path: Path, name: st
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize(
-    "name", ["holiday", "ulm_1_2", "ulm_000000_000019_gtFine", "../ulm_000000_000019x", ""]
-)
+@pytest.mark.parametrize("name", ["holiday", "ulm_1_2", "ulm_000000_000019_gtFine", "../ulm_000000_000019x", ""])
 def test_a_frame_that_is_not_cityscapes_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="Cityscapes"):
         write_cityscapes(tmp_path, name, np.zeros((2, 2), np.uint8))

@@ -174,9 +174,7 @@ def compare(
     for size_hw in sizes_hw:
         frame = make_frame(size_hw)
         for backend in backends:
-            timing = measure(
-                load(backend, size_hw), repeat(frame, warmup + frames), warmup=warmup, clock=clock
-            )
+            timing = measure(load(backend, size_hw), repeat(frame, warmup + frames), warmup=warmup, clock=clock)
             rows.append(Row(backend, size_hw, threads, timing))
             if report:
                 report(rows[-1])

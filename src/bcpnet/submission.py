@@ -39,9 +39,7 @@ def write_cityscapes(folder: Path, name: str, class_map: npt.NDArray[np.uint8]) 
             "a submission needs the frames under their own names"
         )
     if class_map.ndim != 2 or class_map.dtype != np.uint8 or class_map.max(initial=0) >= len(CITYSCAPES):
-        raise ValueError(
-            f"{class_map.dtype} {class_map.shape}: need H x W uint8 train ids below {len(CITYSCAPES)}"
-        )
+        raise ValueError(f"{class_map.dtype} {class_map.shape}: need H x W uint8 train ids below {len(CITYSCAPES)}")
     path = Path(folder) / f"{frame[1]}_labelIds.png"
     label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[class_map]
     with atomic_path(path) as temporary:
