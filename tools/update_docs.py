@@ -1,6 +1,6 @@
-"""Writes the tables of README.md from results/*.json: python tools/update_docs.py
+"""Writes the tables of the documents from results/*.json: python tools/update_docs.py
 
-A table lies between `<!-- NAME -->` and `<!-- /NAME -->`. tests/test_docs.py fails where README.md and results differ.
+A table lies between `<!-- NAME -->` and `<!-- /NAME -->`. tests/test_docs.py fails where documents and results differ.
 """
 
 from __future__ import annotations
@@ -51,20 +51,37 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
-def updated(text: str) -> str:
-    """`text` with its tables written anew."""
-    for name, table in (("weights", weights_table()), ("speed", speed_table())):
+def data_table() -> str:
+    """Whether training waits for its data."""
+    lines = ["| images | batches alone, images/s | training, images/s | ratio |", "|---|---|---|---|"]
+    for name, where in (("data-camvid", "kept in memory"), ("data-camvid-from-disk", "read anew each time")):
+        result = results(name)
+        columns = (result["data_images_per_s"], result["training_images_per_s"], result["ratio"])
+        lines.append(f"| {where} | " + " | ".join(f"{value:.1f}" for value in columns) + " |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "README.md": {"weights": weights_table, "speed": speed_table},
+    "docs/training.md": {"data": data_table},
+}
+
+
+def updated(document: str) -> str:
+    """The text of `document` with its tables written anew."""
+    text = (REPOSITORY / document).read_text()
+    for name, table in TABLES[document].items():
         marked = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         if not marked.search(text):
-            raise SystemExit(f"README.md has no table {name}")
-        text = marked.sub(f"<!-- {name} -->\n{table}\n<!-- /{name} -->", text)
+            raise SystemExit(f"{document} has no table {name}")
+        text = marked.sub(f"<!-- {name} -->\n{table()}\n<!-- /{name} -->", text)
     return text
 
 
 def main() -> None:
-    """Rewrites README.md in place."""
-    readme = REPOSITORY / "README.md"
-    write_bytes(readme, updated(readme.read_text()).encode())
+    """Rewrites the documents in place."""
+    for document in TABLES:
+        write_bytes(REPOSITORY / document, updated(document).encode())
 
 
 if __name__ == "__main__":
