@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +11,13 @@ from typing import Any
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether Ctrl-C or SIGTERM has arrived; a second one acts as usual."""
+    """Yields a function that tells whether Ctrl-C or SIGTERM has arrived; a second one acts as usual.
+
+    Outside the main thread, where Python lets nobody handle signals, it never tells of one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     arrived: list[int] = []
     before: dict[int, Any] = {}
 
