@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ class Train:
 
 def run(options: Train) -> int:
     """Trains, with a line of progress."""
-    what = options.recipe
+    what = _with_own_options(options.recipe)
     if what.pretrained == "required":
         raise UsageError(
             "this recipe starts from pre-trained encoder weights: add --pretrained FILE.safetensors, "
@@ -85,6 +85,14 @@ def run(options: Train) -> int:
         return 130
     print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
     return 0
+
+
+def _with_own_options(what: Recipe) -> Recipe:
+    """Without the options that a recipe has for its own network, where --network names another and none was set."""
+    recipes = [make() for make in RECIPES.values()]
+    if any((what.network, what.options) == (own.network, own.options) for own in recipes):
+        return what
+    return replace(what, options={}) if any(what.options == own.options for own in recipes) else what
 
 
 def _overview() -> str:

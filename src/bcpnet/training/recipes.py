@@ -135,7 +135,7 @@ def camvid() -> Recipe:
 def camvid_paper() -> Recipe:
     """Section 4.3.1 of the paper for CamVid: crop 720x720 of the original frames, batch 48, SGD 0.1, 200 epochs."""
     return Recipe(
-        options=_PAPER_NETWORK, short_side=720, crop_h=720, crop_w=720, batch=48, micro_batch=8, eval_epochs=10
+        options=dict(_PAPER_NETWORK), short_side=720, crop_h=720, crop_w=720, batch=48, micro_batch=8, eval_epochs=10
     )
 
 
@@ -143,7 +143,7 @@ def cityscapes_paper() -> Recipe:
     """Section 4.3.1 of the paper for Cityscapes: crop 1024x1024, batch 36, SGD 0.1, 200 epochs."""
     return Recipe(
         dataset="cityscapes",
-        options=_PAPER_NETWORK,
+        options=dict(_PAPER_NETWORK),
         short_side=1024,
         crop_h=1024,
         crop_w=1024,
@@ -157,7 +157,7 @@ def streets() -> Recipe:
     """A first training that needs no download: synthetic streets, two minutes on two cores."""
     return Recipe(
         dataset="streets",
-        options=_PAPER_NETWORK,
+        options=dict(_PAPER_NETWORK),
         short_side=180,
         crop_h=180,
         crop_w=240,
