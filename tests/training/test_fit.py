@@ -192,6 +192,16 @@ def test_a_finished_run_resumes_to_nothing(finished: tuple[Path, list[Progress]]
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
 
 
+def test_what_a_kill_during_a_save_left_is_cleared(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    theirs = {".state.mine.pt", ".notes.0123abcd.pt"}
+    for name in {".state.0123abcd.pt", ".last.89abcdef.safetensors", ".history.00000000.jsonl", *theirs}:
+        (run / name).touch()
+    _fit(tiny_recipe(epochs=1), run, val=None)
+    assert {path.name for path in run.glob(".*")} == theirs
+
+
 def test_last_weights_are_never_older_than_the_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill between the two files of a save must leave something that resuming puts right."""
     written: list[str] = []
@@ -312,6 +322,8 @@ def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) ->
     run.mkdir()
     (run / "recipe.json").write_text(tiny_recipe(epochs=9).to_json())
     (run / "history.jsonl").write_text('{"step": 1, "miou": 0.9}\n')
+    with pytest.raises(InputError, match=r"before it was first saved; start again without --resume$"):
+        _fit(tiny_recipe(epochs=9), run, resume=True)
     _fit(tiny_recipe(epochs=1), run)
     assert [line["step"] for line in _history(run)] == [4]
     assert json.loads((run / "recipe.json").read_text())["epochs"] == 1

@@ -143,7 +143,9 @@ class Trained:
                 self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.step, self.best_miou = state["step"], state["best_miou"]
         except FileNotFoundError as error:
-            raise InputError(f"{path}: nothing to resume from") from error
+            raise InputError(
+                f"{path}: nothing to resume from: the run ended before it was first saved; start again without --resume"
+            ) from error
         except _BROKEN as error:
             raise InputError(f"{path}: cannot resume from it: {_line(error)}") from error
 

@@ -13,6 +13,8 @@ from bcpnet.metadata import Metadata
 from bcpnet.training.module import Trained
 from bcpnet.training.recipes import Recipe
 
+_FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors", "state.pt")
+
 
 def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
     """Raises UsageError unless `recipe` can start in folder `run` or, with `resume`, go on there."""
@@ -34,8 +36,11 @@ def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
 
 
 def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
-    """Makes the folder and writes recipe.json. Raises InputError where that cannot be."""
+    """Makes the folder, writes recipe.json, clears what a killed run left. Raises InputError where that cannot be."""
     write_bytes(run / "recipe.json", recipe.to_json().encode())
+    for name in _FILES:  # the temporary names of files.atomic_path
+        for temporary in run.glob(f".{Path(name).stem}.{'[0-9a-f]' * 8}{Path(name).suffix}"):
+            temporary.unlink(missing_ok=True)
     if not resume:  # a run killed before it saved a state may have left its history
         (run / "history.jsonl").unlink(missing_ok=True)
 
