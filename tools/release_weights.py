@@ -27,10 +27,16 @@ WEIGHTS = REPOSITORY / "src" / "bcpnet" / "weights"
 RESULTS = REPOSITORY / "results"
 
 LICENCE = (
-    "Apache-2.0 for what is ours. Trained on CamVid (Brostow et al. 2009), which its authors provide for research; "
-    "initial encoder weights: google-coral/edgetpu, Apache-2.0, trained on ImageNet, COCO and PASCAL VOC. "
-    "Whether your use needs more than these terms is for you to judge"
+    "Apache-2.0 for what is ours. Trained on CamVid (Brostow et al. 2009), which its authors provide for research: "
+    "whether your use needs more than these terms is for you to judge"
 )
+_CORAL = "Initial encoder weights: google-coral/edgetpu, Apache-2.0, trained on ImageNet, COCO and PASCAL VOC"
+# Terms of what a run may start from.
+INITIAL = {
+    "none": "From random weights",
+    "mobilenet_v2_050.safetensors": _CORAL,
+    "mobilenet_v2_100.safetensors": _CORAL,
+}
 
 
 def main() -> None:
@@ -41,8 +47,12 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
     options = parser.parse_args()
 
+    recipe = json.loads((options.run / "recipe.json").read_text())
+    initial = Path(recipe["pretrained"]).name
+    if recipe["dataset"] != "camvid" or initial not in INITIAL:
+        raise SystemExit(f"no terms known for {recipe['dataset']} weights that start from {initial}: add them here")
     network, metadata = load_checkpoint(options.run / "last.safetensors")
-    metadata = replace(metadata, licence=LICENCE)
+    metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}")
     save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
     difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
     print(f"exported; logits differ by {difference:.0e}")
@@ -58,10 +68,9 @@ def main() -> None:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
     write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
-    recipe = (options.run / "recipe.json").read_text()
     history = (options.run / "history.jsonl").read_bytes()
     write_bytes(RESULTS / f"{options.name}-history.jsonl", history)
-    card = model_card(options.name, metadata, json.loads(recipe), result)
+    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
@@ -74,17 +83,16 @@ def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result:
     assert isinstance(miou, float)
     assert isinstance(accuracy, float)
     rows = "\n".join(f"| {key} | {'absent' if value is None else f'{100 * value:.1f}'} |" for key, value in iou.items())
-    recipe = {**recipe, "pretrained": Path(str(recipe["pretrained"])).name}
     options = ", ".join(f"{key} {value}" for key, value in metadata.options.items())
     return f"""# Weights `{name}`
 
 Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes of {metadata.classes.name}:
 {", ".join(metadata.classes.names)}.
 
-- **Data and recipe**: {metadata.provenance}. `bcpnet train camvid --root DIR --out RUN --pretrained FILE`, resolved:
+- **Data and recipe**: {metadata.provenance}. The resolved recipe:
   `{json.dumps(recipe)}`
-- **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images at
-  480x360, single scale, no flipping, weights of the last step). `{result["command"]}`; all of it in
+- **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
+  single scale, no flipping, weights of the last step). `{result["command"]}`; all of it in
   `results/{name}-val.json`, the curve in `results/{name}-history.jsonl`. Recipe choices were made looking at this
   split; the test split was not looked at.
 - **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`

@@ -16,6 +16,17 @@ from bcpnet.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
 _FRAME = re.compile(r"([^_]+_\d{6}_\d{6})(_leftImg8bit)?")
 
 
+def frame_of(name: str) -> str:
+    """CITY_SEQUENCE_FRAME of a frame's name, with or without `_leftImg8bit`. Raises InputError for any other name."""
+    frame = _FRAME.fullmatch(name)
+    if frame is None:
+        raise InputError(
+            f"{name}: not a Cityscapes frame, whose names read CITY_123456_123456_leftImg8bit; "
+            "a submission needs the frames under their own names"
+        )
+    return frame[1]
+
+
 def write_cityscapes(folder: Path, name: str, class_map: npt.NDArray[np.uint8]) -> Path:
     """Writes one class map of Cityscapes' 19 classes as `folder/CITY_SEQUENCE_FRAME_labelIds.png`.
 
@@ -32,15 +43,10 @@ def write_cityscapes(folder: Path, name: str, class_map: npt.NDArray[np.uint8]) 
         InputError: the name is not of that form, or the file cannot be written.
         ValueError: the class map is not H x W uint8 train ids.
     """
-    frame = _FRAME.fullmatch(name)
-    if frame is None:
-        raise InputError(
-            f"{name}: not a Cityscapes frame, whose names read CITY_123456_123456_leftImg8bit; "
-            "a submission needs the frames under their own names"
-        )
+    frame = frame_of(name)
     if class_map.ndim != 2 or class_map.dtype != np.uint8 or class_map.max(initial=0) >= len(CITYSCAPES):
         raise ValueError(f"{class_map.dtype} {class_map.shape}: need H x W uint8 train ids below {len(CITYSCAPES)}")
-    path = Path(folder) / f"{frame[1]}_labelIds.png"
+    path = Path(folder) / f"{frame}_labelIds.png"
     label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[class_map]
     with atomic_path(path) as temporary:
         Image.fromarray(label_ids).save(temporary)

@@ -276,3 +276,23 @@ def test_a_reader_that_goes_away(picture: Path, onnx_path: Path, tmp_path: Path)
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
     assert process.returncode == 0
+
+
+def test_names_are_checked_before_anything_is_written(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(noise(40, 48)).save(tmp_path / f"{name}.png")
+    before = files(tmp_path)
+    assert cli("predict", tmp_path, "--weights", onnx_path, "--out", tmp_path).code == 2
+    assert files(tmp_path) == before
+
+
+def test_a_foreign_name_does_not_stop_a_submission(cli: Cli, cityscapes_onnx: Path, tmp_path: Path) -> None:
+    for name in ("ulm_000000_000001_leftImg8bit", "ulm_notes", "ulm_000000_000002_leftImg8bit"):
+        Image.fromarray(noise(40, 48)).save(tmp_path / f"{name}.png")
+    out = tmp_path / "out"
+    ran = cli("predict", tmp_path, "--weights", cityscapes_onnx, "--out", out, "--format", "cityscapes")
+    assert ran.code == 1
+    assert sorted(path.name for path in out.iterdir()) == [
+        "ulm_000000_000001_labelIds.png",
+        "ulm_000000_000002_labelIds.png",
+    ]

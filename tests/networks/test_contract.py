@@ -21,7 +21,12 @@ from bcpnet.networks.fold import fold
 
 # Network -> the options that every test below runs with. A new network adds a line.
 VARIANTS: dict[str, list[dict[str, object]]] = {
-    "bcpnet": [{"encoder": encoder} for encoder in ENCODERS],
+    "bcpnet": [
+        *({"encoder": encoder} for encoder in ENCODERS),
+        {"bcp": False},
+        {"pooling": "avg3"},
+        {"pooling": "max5"},
+    ],
 }
 CLASSES = len(CAMVID)
 SIZES = [(32, 32), (33, 47), (97, 131)]

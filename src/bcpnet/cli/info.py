@@ -21,7 +21,9 @@ class Info:
         network: its name; a wrong one gets the list.
         classes: number of classes.
         sizes: heights and widths of images to count multiply-adds at.
-        encoder: the encoder, for networks that have a choice; by default the network's own.
+        encoder: bcpnet's encoder; by default the network's own.
+        pooling: bcpnet's context pooling (the paper's Table 5): max3, avg3 or max5.
+        without_bcp: leave bcpnet's BCP module out (the paper's Table 5).
         json: print JSON.
     """
 
@@ -29,6 +31,8 @@ class Info:
     classes: int = 19
     sizes: Sizes = ("360x640", "1024x2048")
     encoder: Name = None
+    pooling: Name = None
+    without_bcp: Flag = False
     json: Flag = False
 
 
@@ -38,7 +42,8 @@ def run(options: Info) -> int:
 
     if not 1 <= options.classes <= 255:
         raise UsageError(f"{options.classes} classes: need 1 to 255")
-    choice = {} if options.encoder is None else {"encoder": options.encoder}
+    given = {"encoder": options.encoder, "pooling": options.pooling, "bcp": False if options.without_bcp else None}
+    choice = {name: value for name, value in given.items() if value is not None}
     info = describe(options.network, options.classes, [parse_size(size) for size in options.sizes], **choice)
     if options.json:
         print_json(asdict(info))

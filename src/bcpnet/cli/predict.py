@@ -85,8 +85,10 @@ def run(options: Predict) -> int:
     with Status() as status:
         job = _Job(options, segmenter, kinds, write, status)
         items = job.find(options.sources)
-        _check_names(items, kinds)
         job.sources = {item.path.resolve() for item in items}
+        if write:
+            items = job.cityscapes_frames(items)
+        job.check_targets(items)
         for item in items:
             job.item(item)
     job.finish()
@@ -118,6 +120,32 @@ class _Job:
             else:
                 found.append(source)
         return find_media(found)  # all at once, for names that differ
+
+    def cityscapes_frames(self, items: list[MediaItem]) -> list[MediaItem]:
+        """Those named as the benchmark names its frames; the others are reported."""
+        from bcpnet.submission import frame_of
+
+        named = []
+        for item in items:
+            try:
+                frame_of(item.stem)
+            except InputError as error:
+                self._report_bad(BadFrame(item.path, error))
+            else:
+                named.append(item)
+        return named
+
+    def check_targets(self, items: list[MediaItem]) -> None:
+        """Before anything is written: raises UsageError where two results, or a result and a source, share a name."""
+        seen = set()
+        for item in items:
+            for kind in self.kinds:
+                if kind == "sheet" or (item.is_video and kind == "classmap"):
+                    continue
+                target = self._target(_file_name(item.stem, kind, item.is_video))
+                if target in seen:
+                    raise UsageError(f"two results would be called {target.name}: save classmap and colour separately")
+                seen.add(target)
 
     def item(self, item: MediaItem) -> None:
         """One file: all its frames; its videos are whole when this returns."""
@@ -160,15 +188,17 @@ class _Job:
         for kind in [kind for kind in pictures if kind in self.kinds]:
             if item.is_video:
                 if kind not in writers:
-                    path = self._target(f"{item.stem}_{kind}.mp4")
+                    path = self._target(_file_name(item.stem, kind, True))
                     size_hw = (pictures[kind].shape[0], pictures[kind].shape[1])
-                    writers[kind] = stack.enter_context(VideoWriter(path, size_hw, video_info(item.path).fps))
+                    writer = VideoWriter(path, size_hw, video_info(item.path).fps)
+                    writers[kind] = stack.enter_context(writer)
                 writers[kind].write(pictures[kind])
             else:
-                suffix = ".jpg" if kind == "overlay" else ".png"
-                save_image(self._target(f"{frame.stem}_{kind}{suffix}"), pictures[kind])
+                save_image(self._target(_file_name(frame.stem, kind, False)), pictures[kind])
         if "classmap" in self.kinds:
-            save_class_map(self._target(f"{frame.stem}.png"), result.class_map, result.classes.palette())
+            save_class_map(
+                self._target(_file_name(frame.stem, "classmap", False)), result.class_map, result.classes.palette()
+            )
         if self.write:
             self.write(frame, result)
         return {"draw": 1000 * (drawn - start), "write": 1000 * (time.perf_counter() - drawn)}
@@ -227,11 +257,9 @@ def _cityscapes_writer(options: Predict, segmenter: Segmenter) -> Callable[[Fram
     return write
 
 
-def _check_names(items: list[MediaItem], kinds: tuple[Kind, ...]) -> None:
-    """Raises UsageError where an image called X_colour would get the name of X's colours."""
-    if not {"classmap", "colour"} <= set(kinds):
-        return
-    stems = {item.stem for item in items if not item.is_video}
-    for stem in stems:
-        if f"{stem}_colour" in stems:
-            raise UsageError(f"two results would be called {stem}_colour.png: save classmap and colour separately")
+def _file_name(stem: str, kind: str, is_video: bool) -> str:
+    """What a result is called."""
+    if kind == "classmap":
+        return f"{stem}.png"
+    suffix = ".mp4" if is_video else ".jpg" if kind == "overlay" else ".png"
+    return f"{stem}_{kind}{suffix}"

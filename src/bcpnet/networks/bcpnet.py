@@ -163,9 +163,7 @@ class BCPNet(nn.Module):
         channels = self.encoder.channels
         features = channels[2]
         if bcp:
-            # The authors' lift belongs to their encoder; two linear layers in a row add nothing to another.
-            lifted = (40, 112, 320) if encoder == "mobilenet_v3_small" else None
-            self.bcp = BCP(channels, lifted, width, pooling)
+            self.bcp = BCP(channels, self.encoder.lifted, width, pooling)
             features = width
         self.head = nn.Conv2d(features, num_classes, 1)
 

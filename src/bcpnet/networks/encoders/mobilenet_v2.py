@@ -46,6 +46,7 @@ class MobileNetV2(nn.Module):
     """Image -> features at strides 8, 16 and 32."""
 
     channels: tuple[int, int, int]
+    lifted = None  # two linear layers in a row would add nothing
 
     def __init__(self, width: float) -> None:
         """`width` multiplies every channel count (0.5 or 1.0: those with pre-trained weights)."""

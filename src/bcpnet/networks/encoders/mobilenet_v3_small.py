@@ -55,6 +55,7 @@ class MobileNetV3Small(nn.Module):
     """Image -> features at strides 8, 16 and 32."""
 
     channels = (24, 48, 96)
+    lifted = (40, 112, 320)  # widths that the authors' BCP raises the features to first
 
     def __init__(self) -> None:
         """Weights as PyTorch initialises them."""
