@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -136,3 +138,29 @@ def test_shipped_weights_are_found_by_name(onnx_path: Path, tmp_path: Path, monk
         open_backend("other")
     with pytest.raises(UsageError, match=r"do not ship as \.safetensors"):
         open_backend("mine", "pytorch")
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_calls_from_several_threads_do_not_mix(name: str) -> None:
+    pytest.importorskip({"pytorch": "torch"}.get(name, name))
+    if not weights.shipped():
+        pytest.skip("no weights ship in this checkout")
+    backend = open_backend(weights.shipped()[0], name, threads=1)
+    random = np.random.default_rng(0)
+    batches = [random.uniform(-1, 1, (1, 3, 360, 480)).astype(np.float32) for _ in range(16)]
+    expected = [backend(images) for images in batches]
+    with ThreadPoolExecutor(4) as pool:
+        for logits, wanted in zip(pool.map(backend, batches), expected, strict=True):
+            np.testing.assert_allclose(logits, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("outcome", [np.empty((0, 0, 0, 0), np.float32), RuntimeError("Check failed\nno memory")])
+def test_openvino_out_of_memory_is_one_line(outcome: object, onnx_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What OpenVINO does where `ulimit -v` is too low for the image: mostly an empty result, without a word.
+    openvino = pytest.importorskip("openvino")
+    answer = Mock(side_effect=outcome) if isinstance(outcome, Exception) else Mock(return_value=[outcome])
+    monkeypatch.setattr(openvino.InferRequest, "infer", answer)
+    backend = open_backend(onnx_path, "openvino")
+    with pytest.raises(InputError, match=r"OpenVINO failed on 2 x 40x48 pixels: (no result|no memory)") as raised:
+        backend(np.ones((2, 3, 40, 48), np.float32))
+    assert "\n" not in str(raised.value)

@@ -60,3 +60,11 @@ def test_bad_file(tmp_path: Path) -> None:
     path.write_text("no weights")
     with pytest.raises(InputError, match="not a safetensors file"):
         PytorchBackend(path)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+def test_out_of_memory_is_one_line(backend: PytorchBackend) -> None:
+    images = np.broadcast_to(np.float32(1), (1, 3, 2**23, 2**23))  # a copy has 844 TB: no address space has room
+    with pytest.raises(InputError, match="PyTorch failed on 1 x 8388608x8388608 pixels: ") as raised:
+        backend(images)
+    assert "\n" not in str(raised.value)

@@ -11,7 +11,7 @@ from bcpnet.metadata import Metadata
 
 
 class Backend(Protocol):
-    """Runs one network.
+    """Runs one network. It may be called from several threads at once.
 
     Attributes:
         name: "onnxruntime", "openvino" or "pytorch".
@@ -22,5 +22,9 @@ class Backend(Protocol):
     metadata: Metadata
 
     def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images (H, W >= 32) -> N x K x ceil(H/8) x ceil(W/8) logits."""
+        """N x 3 x H x W normalised images (H, W >= 32) -> N x K x ceil(H/8) x ceil(W/8) logits.
+
+        Raises:
+            InputError: the runtime fails, which it does where the memory is not enough.
+        """
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import openvino
 from openvino.properties import hint, inference_num_threads
 
 from bcpnet.backends.onnxruntime import open_session
+from bcpnet.errors import InputError
 
 
 class OpenVinoBackend:
@@ -37,8 +39,23 @@ class OpenVinoBackend:
         if threads:
             settings[inference_num_threads] = threads
         self._model = openvino.Core().compile_model(path, "CPU", settings)
+        # A request holds the input and output of one call at a time; the model's own is shared by all threads.
+        self._of_thread = threading.local()
 
     def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits."""
-        logits: npt.NDArray[np.float32] = self._model(images)[0]
+        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits.
+
+        Raises:
+            InputError: OpenVINO fails, which it does where the memory is not enough.
+        """
+        count, _, height, width = images.shape
+        failed = f"OpenVINO failed on {count} x {height}x{width} pixels"
+        try:
+            if not hasattr(self._of_thread, "request"):
+                self._of_thread.request = self._model.create_infer_request()
+            logits: npt.NDArray[np.float32] = self._of_thread.request.infer(images)[0]
+        except RuntimeError as error:
+            raise InputError(f"{failed}: {str(error).splitlines()[-1]}") from error
+        if len(logits) != count:  # what it returns, without a word, where it gets no memory
+            raise InputError(f"{failed}: no result; the memory may not be enough")
         return logits

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from bcpnet.checkpoint import load_checkpoint
+from bcpnet.errors import InputError
 from bcpnet.networks.fold import fold
 
 
@@ -35,8 +36,17 @@ class PytorchBackend:
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
 
     def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x h x w logits."""
-        with torch.inference_mode():
-            inputs = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
-            logits: npt.NDArray[np.float32] = self._network(inputs).contiguous().cpu().numpy()
+        """N x 3 x H x W normalised images -> N x K x h x w logits.
+
+        Raises:
+            InputError: PyTorch fails, which it does where the memory is not enough.
+        """
+        try:
+            with torch.inference_mode():
+                inputs = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
+                logits: npt.NDArray[np.float32] = self._network(inputs).contiguous().cpu().numpy()
+        except RuntimeError as error:
+            count, _, height, width = images.shape
+            reason = str(error).splitlines()[0]
+            raise InputError(f"PyTorch failed on {count} x {height}x{width} pixels: {reason}") from error
         return logits
