@@ -30,9 +30,17 @@ class ClassSet:
     colours: tuple[Colour, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless there are 1..255 names, each with a colour."""
+        """Raises ValueError unless there are 1..255 different names, each with a colour."""
         if not 1 <= len(self.names) <= IGNORE or len(self.names) != len(self.colours):
             raise ValueError(f"{len(self.names)} class names and {len(self.colours)} colours: need as many, 1 to 255")
+        for name in self.names:
+            if not isinstance(name, str):
+                raise ValueError(f"class name {name!r}: not a text")
+            if self.names.count(name) > 1:
+                raise ValueError(f"class name {name!r} stands there more than once")
+        for colour in self.colours:
+            if len(colour) != 3 or not all(type(channel) is int and 0 <= channel <= 255 for channel in colour):
+                raise ValueError(f"colour {list(colour)}: need red, green and blue, 0 to 255 each")
 
     def __len__(self) -> int:
         """Number of classes K."""

@@ -21,7 +21,7 @@ class Metadata:
         network: a name in `bcpnet.networks.NETWORKS`.
         options: keyword arguments the network was built with, beside the number of classes.
         classes: names and colours, in the order of the logits.
-        short_side: short side, in pixels, of the frames the network was trained for.
+        short_side: short side, in pixels (32..16384), of the frames the network was trained for.
         mean, scale: the network input is (pixel - mean) * scale, RGB.
         provenance: one sentence: data, recipe, initial weights.
         licence: terms of the weights.
@@ -45,13 +45,14 @@ class Metadata:
         """Reads what `to_json` wrote; `where` names the file in errors.
 
         Raises:
-            InputError: not that JSON, or a preprocessing this version does not do.
+            InputError: not that JSON, values of another kind or out of range, or a preprocessing this version does not do.
         """
         try:
             values = json.loads(text)
             classes = values.pop("classes")
             colours = tuple(tuple(colour) for colour in classes["colours"])
             metadata = Metadata(classes=ClassSet(classes["name"], tuple(classes["names"]), colours), **values)
+            _check(metadata)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{where}: its bcpnet metadata cannot be read ({error})") from error
         if (metadata.mean, metadata.scale) != (MEAN, SCALE):
@@ -60,3 +61,13 @@ class Metadata:
                 f"this version does (pixel - {MEAN}) * {SCALE}"
             )
         return metadata
+
+
+def _check(metadata: Metadata) -> None:
+    """Raises ValueError for what JSON can hold and a network cannot be used with."""
+    if not isinstance(metadata.network, str):
+        raise ValueError(f"network {metadata.network!r}: not a text")
+    if not isinstance(metadata.options, dict):
+        raise ValueError(f"options {metadata.options!r}: not a table of names and values")
+    if type(metadata.short_side) is not int or not 32 <= metadata.short_side <= 16384:
+        raise ValueError(f"short_side {metadata.short_side!r}: need 32 to 16384 pixels")

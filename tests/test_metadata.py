@@ -1,0 +1,64 @@
+"""Metadata comes back as it was written, and a file's bad values are named with the file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bcpnet.errors import InputError
+from bcpnet.labels import ClassSet
+from bcpnet.metadata import Metadata
+
+PAIR = {"name": "pair", "names": ["a", "b"], "colours": [[0, 0, 0], [9, 9, 9]]}
+GOOD = Metadata(
+    "bcpnet", {"encoder": "none"}, ClassSet("pair", ("a", "b"), ((0, 0, 0), (9, 9, 9))), 360, "a test", "none"
+)
+
+
+@pytest.mark.parametrize("short_side", [32, 360, 16384])
+def test_written_and_read_it_is_the_same(short_side: int) -> None:
+    values = json.loads(GOOD.to_json()) | {"short_side": short_side}
+    read = Metadata.from_json(json.dumps(values), "network.onnx")
+    assert read.to_json() == json.dumps(values)
+    assert (read == GOOD) == (short_side == 360)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"short_side": "360"}, "short_side '360': need 32 to 16384 pixels"),
+        ({"short_side": 0}, "short_side 0"),
+        ({"short_side": -5}, "short_side -5"),
+        ({"short_side": 31}, "short_side 31"),
+        ({"short_side": 10**7}, "short_side 10000000"),
+        ({"short_side": 360.5}, "short_side 360.5"),
+        ({"short_side": True}, "short_side True"),
+        ({"short_side": None}, "short_side None"),
+        ({"options": []}, "options"),
+        ({"options": None}, "options None"),
+        ({"network": 3}, "network 3"),
+        ({"network": None}, "network None"),
+        ({"classes": []}, "cannot be read"),
+        ({"classes": PAIR | {"names": ["a", "a"]}}, "'a' stands there more than once"),
+        ({"classes": PAIR | {"names": ["a", 7]}}, "class name 7"),
+        ({"classes": PAIR | {"colours": [[0, 0, 0], [0, 300, 0]]}}, r"colour \[0, 300, 0\]"),
+        ({"classes": PAIR | {"colours": [[0, 0, 0], [1]]}}, r"colour \[1\]"),
+        ({"classes": PAIR | {"colours": [[0, 0, 0], 1]}}, "cannot be read"),
+        ({"mean": 100.0}, "needs preprocessing"),
+        ({"unheard_of": 1}, "unheard_of"),
+    ],
+)
+def test_bad_values_are_named_with_the_file(changed: dict[str, Any], message: str) -> None:
+    text = json.dumps(json.loads(GOOD.to_json()) | changed)
+    with pytest.raises(InputError, match=message) as raised:
+        Metadata.from_json(text, "network.onnx")
+    assert str(raised.value).startswith("network.onnx: ")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "{}"])
+def test_not_such_json(text: str) -> None:
+    with pytest.raises(InputError, match=r"network\.onnx: its bcpnet metadata cannot be read"):
+        Metadata.from_json(text, "network.onnx")
