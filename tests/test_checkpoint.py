@@ -125,7 +125,7 @@ def _write(kind: str, path: Path, saved: Path) -> None:
         ("unknown network", "its network cannot be built: unknown network 'pspnet'"),
         ("unknown option", "its network cannot be built: .*depth"),
         ("bad option", "its network cannot be built: .*negative"),
-        ("options are no table", "its network cannot be built"),
+        ("options are no table", "options 3: not a table"),
         ("missing tensor", "tensor head.bias is missing for network bcpnet"),
         ("extra tensor", "tensor tail.bias is not part of network bcpnet"),
     ],

@@ -45,7 +45,8 @@ class Metadata:
         """Reads what `to_json` wrote; `where` names the file in errors.
 
         Raises:
-            InputError: not that JSON, values of another kind or out of range, or a preprocessing this version does not do.
+            InputError: not that JSON, a value of another kind or out of range, or a preprocessing that this
+                version does not do.
         """
         try:
             values = json.loads(text)
