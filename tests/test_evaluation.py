@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,6 +171,14 @@ def test_weights_of_other_classes_are_refused_before_anything_is_read() -> None:
         "the weights know 3 classes (roads), camvid has 11: the weights lack building, pole, pavement, tree, "
         "fence, car, pedestrian, bicyclist; use weights trained for these classes"
     )
+
+
+def test_a_size_may_be_a_list_and_must_be_two_ints() -> None:
+    dataset = ListDataset([sample(stripes((64, 64), [0, 1]))])
+    assert evaluate(ColourBackend(), dataset, size_hw=[32, 64]).size_hw == (32, 64)
+    one_number: Any = 512
+    with pytest.raises(UsageError, match="network size 512: need two whole numbers"):
+        evaluate(ColourBackend(), dataset, size_hw=one_number)
 
 
 def test_classes_that_only_the_weights_have_are_named() -> None:

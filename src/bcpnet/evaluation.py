@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
 from bcpnet.metrics import ConfusionMatrix, Scores
-from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.upsample import upsample_argmax
 
 # Samples decoded ahead of the network: enough to hide the reading, few enough to bound the memory.
@@ -51,7 +51,7 @@ def evaluate(
     backend: Backend,
     dataset: Dataset,
     *,
-    size_hw: tuple[int, int] | None = None,
+    size_hw: Sequence[int] | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores `backend` on every image of `dataset`: single scale, no flipping, at the labels' own resolution.
@@ -64,10 +64,11 @@ def evaluate(
         report: called after every image with the number done and the number in all.
 
     Raises:
-        UsageError: the classes of network and dataset differ.
+        UsageError: the classes of network and dataset differ, or `size_hw` is not two ints of at least 32.
         InputError: the split is empty or has no labels, or a sample cannot be used; nothing is skipped, since
             a figure over part of a split is not the split's.
     """
+    fixed_hw = checked_size_hw(size_hw)
     classes = dataset.classes
     require_same_classes(backend.metadata.classes, classes)
     if len(dataset) == 0:
@@ -79,7 +80,7 @@ def evaluate(
             if label is None:
                 raise InputError(f"{name}: has no label; evaluate on a split that has labels")
             height, width = image.shape[:2]
-            input_hw = size_hw or network_size_hw((height, width), backend.metadata.short_side)
+            input_hw = fixed_hw or network_size_hw((height, width), backend.metadata.short_side)
             sizes_hw.add(input_hw)
             logits = backend(preprocess(image, input_hw))[0]
             label_height, label_width = label.shape

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bcpnet.errors import UsageError
+
 # One normalisation for every network: (pixel - MEAN) * SCALE, RGB. That of the pre-trained MobileNetV2.
 MEAN = 128.0
 SCALE = 1.0 / 128.0
+
+
+def checked_size_hw(size_hw: Sequence[int] | None) -> tuple[int, int] | None:
+    """A network size as given by a caller, as a tuple of two ints; None stays None.
+
+    Raises:
+        UsageError: not two whole numbers, or one under 32.
+    """
+    if size_hw is None:
+        return None
+    sides = tuple(size_hw) if isinstance(size_hw, (Sequence, np.ndarray)) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
+        raise UsageError(f"network size {size_hw!r}: need two whole numbers, height and width, for example (360, 640)")
+    height, width = map(int, sides)
+    if min(height, width) < 32:
+        raise UsageError(f"network size {height}x{width}: need at least 32 pixels a side")
+    return height, width
 
 
 def network_size_hw(frame_hw: tuple[int, int], short_side: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ result.overlay().save("overlay.png")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from bcpnet.backends.base import Backend
 from bcpnet.errors import InputError, UsageError
 from bcpnet.images import read_image, save_class_map
 from bcpnet.labels import ClassSet
-from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.upsample import upsample_argmax
 
 Frame = npt.NDArray[np.uint8]
@@ -81,12 +81,10 @@ class Segmenter:
             side the network was trained for, aspect kept.
     """
 
-    def __init__(self, backend: Backend, size_hw: tuple[int, int] | None = None) -> None:
-        """Raises UsageError where a side of `size_hw` is under 32 pixels."""
-        if size_hw is not None and min(size_hw) < 32:
-            raise UsageError(f"network size {size_hw[0]}x{size_hw[1]}: need at least 32 pixels a side")
+    def __init__(self, backend: Backend, size_hw: Sequence[int] | None = None) -> None:
+        """Raises UsageError where `size_hw` is not two ints, or one is under 32."""
         self.backend = backend
-        self.size_hw = size_hw
+        self.size_hw = checked_size_hw(size_hw)
 
     def __call__(self, image: str | Path | Image.Image | Frame) -> Segmentation:
         """Segments one image, at its own size.
@@ -123,7 +121,7 @@ def load(
     weights: str | Path = "camvid",
     *,
     backend: str | None = None,
-    size_hw: tuple[int, int] | None = None,
+    size_hw: Sequence[int] | None = None,
     threads: int | None = None,
 ) -> Segmenter:
     """Opens weights for segmenting images.
