@@ -72,6 +72,19 @@ def test_network_size() -> None:
         Segmenter(backend, size_hw=(16, 64))
 
 
+@pytest.mark.parametrize("size_hw", [[40, 48], (np.int64(40), 48), np.array([40, 48])])
+def test_any_two_ints_are_a_size(size_hw: Any) -> None:
+    size = Segmenter(BrightestChannel(), size_hw=size_hw).size_hw
+    assert size == (40, 48)
+    assert [type(side) for side in (size or ())] == [int, int]
+
+
+@pytest.mark.parametrize("size_hw", [512, "512", "40x48", (40,), (40, 48, 3), (40.0, 48.0), ("40", "48"), {40, 48}, ()])
+def test_what_is_no_size(size_hw: Any) -> None:
+    with pytest.raises(UsageError, match="need two whole numbers, height and width"):
+        Segmenter(BrightestChannel(), size_hw=size_hw)
+
+
 @pytest.mark.parametrize("frame_hw", [(1, 1), (1, 500), (500, 1), (3, 5)])
 def test_tiny_frames(segmenter: Segmenter, frame_hw: tuple[int, int]) -> None:
     result = segmenter(np.full((*frame_hw, 3), (0, 9, 0), np.uint8))
@@ -165,6 +178,7 @@ def test_pictures(result: Segmentation) -> None:
 def test_public_names() -> None:
     assert bcpnet.Segmenter is Segmenter
     assert bcpnet.Segmentation is Segmentation
+    assert (bcpnet.InputError, bcpnet.UsageError) == (InputError, UsageError)
     assert callable(bcpnet.load)
     assert bcpnet.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="no attribute 'segment'"):
