@@ -93,13 +93,22 @@ def _wrong(network: nn.Module) -> nn.Module:
     return network
 
 
+def _a_little_off(network: nn.Module) -> nn.Module:
+    with torch.no_grad():
+        network.head.weight *= 1.0005
+        network.head.bias *= 1.0005
+    return network
+
+
 def _not_a_number(network: nn.Module) -> nn.Module:
     with torch.no_grad():
         network.head.bias[0] = torch.nan
     return network
 
 
-@pytest.mark.parametrize(("break_", "older"), [(_wrong, None), (_wrong, b"older"), (_not_a_number, None)])
+@pytest.mark.parametrize(
+    ("break_", "older"), [(_wrong, None), (_wrong, b"older"), (_a_little_off, None), (_not_a_number, None)]
+)
 def test_a_file_that_disagrees_is_not_kept(
     break_: Callable[[nn.Module], nn.Module], older: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
