@@ -20,6 +20,7 @@ from fake_training import CLASSES, Shades, pointwise, tiny_recipe
 from safetensors.torch import load_file, save_file
 
 from bcpnet.checkpoint import load_checkpoint
+from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation import evaluate
 from bcpnet.networks import build
@@ -63,7 +64,7 @@ def _state(run: Path) -> dict[str, Any]:
             return {key: leaf for index, part in pairs for key, leaf in flatten(part, f"{name}/{index}").items()}
         return {name: value}
 
-    return flatten(torch.load(run / "state.pt", weights_only=True))
+    return flatten({**torch.load(run / "state.pt", weights_only=True), "seconds": 0})
 
 
 def _assert_same_run(one: Path, other: Path) -> None:
@@ -104,18 +105,94 @@ def test_what_a_run_leaves(finished: tuple[Path, list[Progress]]) -> None:
     _, metadata = load_checkpoint(run / "last.safetensors")
     assert metadata.classes == CLASSES
     assert metadata.short_side == 32
-    assert metadata.provenance == "camvid train, 16 images, 8 epochs from random weights"
+    done = "camvid train, 16 images, from random weights; step 32 of 32 (epoch 8 of 8), seed 0"
+    assert metadata.provenance == done
+    _, metadata = load_checkpoint(run / "best.safetensors")
+    best = max((line for line in _history(run) if "miou" in line), key=lambda line: line["miou"])
+    assert metadata.provenance == (
+        "camvid train, 16 images, from random weights; "
+        f"step {best['step']} of 32 (epoch {best['epoch']} of 8), seed 0, chosen on val"
+    )
 
 
-def test_history_has_one_line_per_evaluation(finished: tuple[Path, list[Progress]]) -> None:
+def test_history_has_one_line_per_epoch(finished: tuple[Path, list[Progress]]) -> None:
     run, seen = finished
     history = _history(run)
-    assert [(line["step"], line["epoch"]) for line in history] == [(12, 3), (24, 6), (32, 8)]
+    assert [(line["step"], line["epoch"]) for line in history] == [(4 * epoch, epoch) for epoch in range(1, 9)]
+    assert [line["epoch"] for line in history if "miou" in line] == [3, 6, 8]
     by_step = {progress.step: progress for progress in seen}
     for line in history:
-        assert line["loss"] == by_step[line["step"]].loss
-        assert line["miou"] == by_step[line["step"]].miou
-        assert line["lr"] == learning_rate(LONG, line["step"] - 1, 32)
+        step = int(line["step"])
+        assert line["loss"] == pytest.approx(np.mean([by_step[step - back].loss for back in range(4)]), rel=1e-12)
+        assert line.get("miou", by_step[step].miou) == by_step[step].miou
+        assert line["lr"] == learning_rate(LONG, step - 1, 32)
+
+
+def test_tensorboard_shows_the_history(finished: tuple[Path, list[Progress]]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run, _ = finished
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    for tag, key in (("train/loss", "loss"), ("lr", "lr"), ("val/miou", "miou")):
+        expected = [(line["step"], line[key]) for line in _history(run) if key in line]
+        shown = [(event.step, event.value) for event in events.Scalars(tag)]
+        assert [step for step, _ in shown] == [step for step, _ in expected]
+        assert [value for _, value in shown] == pytest.approx([value for _, value in expected], rel=1e-6)
+
+
+def test_seconds_go_on_after_an_interruption(tmp_path: Path) -> None:
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), tmp_path, val=None, report=_stop_at(5))
+    state = torch.load(tmp_path / "state.pt")
+    assert state["seconds"] > 0
+    torch.save({**state, "seconds": 1000.0}, tmp_path / "state.pt")
+    _fit(tiny_recipe(), tmp_path, val=None, resume=True)
+    first, last = _history(tmp_path)
+    assert first["seconds"] < 1000 <= last["seconds"]
+
+
+def test_provenance_of_an_interrupted_run(tmp_path: Path) -> None:
+    with pytest.raises(RunInterruptedError):
+        _fit(LONG, tmp_path, report=_stop_at(5))
+    _, metadata = load_checkpoint(tmp_path / "last.safetensors")
+    assert metadata.provenance.endswith("; step 5 of 32 (epoch 1 of 8), seed 0")
+
+
+class _Stopping(Shades):
+    """Sends a signal as its second sample is read for the first time."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 1 and 1 not in self.read:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_signal_ends_an_evaluation(epochs: int, tmp_path: Path) -> None:
+    """Which is made up for after resuming, at the end of the run too: all is as if never stopped."""
+    recipe = tiny_recipe(epochs=epochs, ema_decay=0.9)
+    _fit(recipe, tmp_path / "whole")
+    val = _Stopping(3, ((40, 48),), seed=1)
+    with pytest.raises(RunInterruptedError, match=f"stopped at step 4 of {4 * epochs}"):
+        _fit(recipe, tmp_path / "halves", val=val)
+    assert val.read == [0, 1]
+    assert not (tmp_path / "halves" / "history.jsonl").exists()
+    seen = _fit(recipe, tmp_path / "halves", val=val, resume=True)
+    assert [progress.step for progress in seen] == list(range(5, 4 * epochs + 1))
+    _assert_same_run(tmp_path / "whole", tmp_path / "halves")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_is_one_clear_line(error: RuntimeError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("bcpnet.training.fit.training_loss", full)
+    with pytest.raises(InputError, match=r"^out of memory: lower --micro-batch$"):
+        _fit(tiny_recipe(), tmp_path)
 
 
 def test_progress_counts(finished: tuple[Path, list[Progress]]) -> None:
@@ -134,10 +211,11 @@ def test_its_miou_is_that_of_evaluate(finished: tuple[Path, list[Progress]]) -> 
 
     run, _ = finished
     history = _history(run)
+    scores = [line["miou"] for line in history if "miou" in line]
     last = evaluate(PytorchBackend(run / "last.safetensors"), VAL)
     assert last.scores.miou == pytest.approx(history[-1]["miou"], abs=1e-6)
     best = evaluate(PytorchBackend(run / "best.safetensors"), VAL)
-    assert best.scores.miou == pytest.approx(max(line["miou"] for line in history), abs=1e-6)
+    assert best.scores.miou == pytest.approx(max(scores), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +291,7 @@ def test_last_weights_are_never_older_than_the_state(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "replace", noted)
     _fit(tiny_recipe(epochs=1), tmp_path / "run", val=None)
-    assert written == ["recipe.json", "last.safetensors", "state.pt"]
+    assert written == ["recipe.json", "history.jsonl", "last.safetensors", "state.pt"]
 
 
 def test_signals_act_as_before_afterwards(tmp_path: Path) -> None:
@@ -253,7 +331,9 @@ def test_accumulation_equals_the_large_batch(micro_batch: int, tmp_path: Path, m
 def test_without_validation(tmp_path: Path) -> None:
     seen = _fit(tiny_recipe(epochs=1), tmp_path / "run", val=None)
     assert {progress.miou for progress in seen} == {None}
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"recipe.json", "last.safetensors", "state.pt"}
+    names = {"recipe.json", "last.safetensors", "history.jsonl", "tensorboard", "state.pt"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names
+    assert [line.keys() for line in _history(tmp_path / "run")] == [{"step", "epoch", "loss", "lr", "seconds"}]
 
 
 def test_the_state_is_saved_as_often_as_asked(tmp_path: Path) -> None:
@@ -288,7 +368,7 @@ def test_pretrained_weights_are_where_it_starts(tmp_path: Path) -> None:
     trained = load_file(tmp_path / "run" / "last.safetensors")
     torch.testing.assert_close(trained["encoder.stem.0.weight"], tensors["stem.weight"])
     _, metadata = load_checkpoint(tmp_path / "run" / "last.safetensors")
-    assert metadata.provenance.endswith("from encoder.safetensors")
+    assert "from encoder.safetensors;" in metadata.provenance
 
 
 @pytest.mark.parametrize(

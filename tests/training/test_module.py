@@ -89,10 +89,11 @@ def test_a_state_brings_everything_back(half: bool, tmp_path: Path) -> None:
     one, other = new(), new()
     for step in range(3):
         _step(one, step)
-    one.best_miou = 0.25
+    one.best_miou, one.loss_sum, one.loss_steps, one.seconds = 0.25, 1.5, 2, 3.5
     one.save(tmp_path / "state.pt")
     other.load(tmp_path / "state.pt")
     assert (other.step, other.best_miou) == (3, 0.25)
+    assert (other.loss_sum, other.loss_steps, other.seconds) == (1.5, 2, 3.5)
     if half:
         scaler = other.fabric.strategy.precision.scaler
         assert scaler.get_scale() == 2 * 65536
@@ -106,11 +107,12 @@ def test_a_state_brings_everything_back(half: bool, tmp_path: Path) -> None:
         assert torch.equal(other.average.state_dict()[name], value)
 
 
-def test_a_state_from_before_loss_scales_were_kept(tmp_path: Path) -> None:
+def test_a_state_from_before_all_was_kept(tmp_path: Path) -> None:
     trained = Trained(Fabric(accelerator="cpu"), tiny_recipe(), _small())
     trained.save(tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt")
-    del state["precision"]
+    for name in ("precision", "loss_sum", "loss_steps", "seconds"):
+        del state[name]
     torch.save(state, tmp_path / "state.pt")
     trained.load(tmp_path / "state.pt")
 

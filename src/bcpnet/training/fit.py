@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,19 +16,17 @@ from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
-from bcpnet.checkpoint import save_checkpoint
 from bcpnet.data.base import Dataset
-from bcpnet.errors import InputError, UsageError
-from bcpnet.metrics import ConfusionMatrix
-from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.errors import UsageError
 from bcpnet.training.augment import augment, normalise
-from bcpnet.training.batches import Batches, RunSampler, collate, label_of, mix, steps_per_epoch
+from bcpnet.training.batches import Batches, RunSampler, collate, mix, steps_per_epoch
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
 from bcpnet.training.module import Trained, learning_rate, make_network
+from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipes import Recipe
-from bcpnet.training.run_folder import check_run, metadata_of, open_run, record, save
-from bcpnet.upsample import upsample_argmax
+from bcpnet.training.run_folder import check_run, end_epoch, metadata_of, open_run, save
+from bcpnet.training.validate import validate
 
 
 class RunInterruptedError(Exception):
@@ -72,7 +70,7 @@ def fit(
     """Trains `recipe` and leaves in folder `run`:
 
     recipe.json, last.safetensors (the weights at the end), best.safetensors (those with the best mIoU on `val`: never
-    report that split for them), history.jsonl (one line per evaluation), TensorBoard files, state.pt (to resume).
+    report that split for them), history.jsonl (one line per epoch), TensorBoard files, state.pt (to resume).
 
     Args:
         recipe: what to train.
@@ -88,7 +86,8 @@ def fit(
     Raises:
         UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
             recipe requires pre-trained weights and has none; devices that are not there.
-        InputError: unreadable data, weights or state; a folder that cannot be written.
+        InputError: unreadable data, weights or state; a folder that cannot be written; memory that does not suffice;
+            another process that failed.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
     """
     if recipe.pretrained == "required":
@@ -98,12 +97,25 @@ def fit(
     if fabric.is_global_zero:
         open_run(recipe, run, resume)
 
+    with clear_failures(fabric):
+        trained = _train(fabric, recipe, train, val, run, resume, report)
+    if not fabric.is_global_zero:
+        raise SystemExit(0)
+    steps = recipe.epochs * steps_per_epoch(len(train), recipe.batch)
+    if trained.step < steps or trained.loss_steps:
+        raise RunInterruptedError(f"stopped at step {trained.step} of {steps}; saved in {run}")
+
+
+def _train(
+    fabric: Fabric, recipe: Recipe, train: Dataset, val: Dataset | None, run: Path, resume: bool,
+    report: Callable[[Progress], None],
+) -> Trained:  # fmt: skip
+    """The run in one process, until its end or a signal: arguments as of `fit`."""
     batches = Batches(train, recipe.short_side, fabric.device, recipe.workers)
     network = make_network(recipe, len(train.classes), None if resume else _calibration_images(batches))
     trained = Trained(fabric, recipe, network)
     if resume:
         trained.load(run / "state.pt")
-    metadata = metadata_of(recipe, train)
     weights = None
     if recipe.class_weights != "none":
         weights = class_weights(batches.pixels_per_class(), recipe.class_weights).to(fabric.device)
@@ -116,52 +128,52 @@ def fit(
             len(train), recipe.batch, recipe.micro_batch, ahead, recipe.seed, fabric.global_rank, fabric.world_size
         )
     )
+    # A signal that came during an evaluation has left the last step of an epoch without its line.
+    first = ahead.start - (trained.loss_steps > 0 and ahead.start % per_epoch == 0)
     # What a killed run logged after its last state comes again; TensorBoard shall not show it twice.
-    logger = TensorBoardLogger(run, name="tensorboard", version="", purge_step=ahead.start + 1)
+    logger = TensorBoardLogger(run, name="tensorboard", version="", purge_step=first + 1)
     began = saved = time.monotonic()
+    earlier = trained.seconds
     miou = None
     try:
         with interrupts() as interrupted:
-            for step in ahead:
-                lr = learning_rate(recipe, step, steps)
-                loss = _step(trained, recipe, feed, lr, weights)
+            for step in range(first, steps):
+                if step in ahead:
+                    loss = float(_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
+                    trained.loss_sum += loss
+                    trained.loss_steps += 1
                 epoch, left = trained.step // per_epoch, steps - trained.step
-                if val is not None and (left == 0 or trained.step % (per_epoch * recipe.eval_epochs) == 0):
-                    miou = _evaluate(trained, val, recipe.short_side)
-                    better = miou > trained.best_miou
-                    trained.best_miou = max(miou, trained.best_miou)
-                    if fabric.is_global_zero:
-                        logger.log_metrics({"val/miou": miou, "train/loss": float(loss), "lr": lr}, trained.step)
-                        seconds = round(time.monotonic() - began, 1)
-                        line = {"miou": miou, "loss": float(loss), "lr": lr, "seconds": seconds}
-                        record(run, {"step": trained.step, "epoch": epoch, **line})
-                        if better:
-                            save_checkpoint(run / "best.safetensors", trained.evaluated, metadata)
-                if fabric.is_global_zero:
+                ends_epoch = trained.step % per_epoch == 0
+                evaluates = val is not None and ends_epoch and (left == 0 or epoch % recipe.eval_epochs == 0)
+                score = None
+                if val is not None and evaluates:
+                    score = validate(trained, val, recipe.short_side, interrupted)
+                    miou = miou if score is None else score
+                trained.seconds = earlier + time.monotonic() - began
+                if ends_epoch and (not evaluates or score is not None):
+                    end_epoch(run, trained, recipe, train, logger, learning_rate(recipe, step, steps), score)
+                if fabric.is_global_zero and step in ahead:
                     pace = (time.monotonic() - began) / (trained.step - ahead.start)
                     report(
                         Progress(
-                            trained.step, steps, epoch, recipe.epochs, float(loss), miou, recipe.batch / pace,
-                            pace * left,
+                            trained.step, steps, epoch, recipe.epochs, loss, miou, recipe.batch / pace, pace * left,
                         )
                     )  # fmt: skip
-                stop = _any(fabric, interrupted())
+                stop = any_process(fabric, interrupted())
                 due = left == 0 or stop or time.monotonic() - saved > recipe.save_seconds
                 if due and fabric.is_global_zero:
-                    save(run, trained, metadata)
+                    save(run, trained, metadata_of(recipe, train, trained.step))
                     saved = time.monotonic()
                 if stop:
                     break
     finally:
         logger.finalize("")
-    if not fabric.is_global_zero:
-        raise SystemExit(0)
-    if trained.step < steps:
-        raise RunInterruptedError(f"stopped at step {trained.step} of {steps}; saved in {run}")
+    return trained
 
 
 def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
     """Starts a process for each device."""
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else a banner for several processes
     try:
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.precision)
     except (RuntimeError, ValueError, MisconfigurationException) as error:
@@ -214,35 +226,3 @@ def _step(
         trained.average.update_parameters(trained.network)
     trained.step += 1
     return loss
-
-
-def _evaluate(trained: Trained, val: Dataset, short_side: int) -> float:
-    """MIoU on `val`, its images dealt to the devices; the definition of DESIGN, section 6."""
-    fabric, network = trained.fabric, trained.evaluated.eval()
-    if fabric.world_size > 1:  # the first device's batch norm statistics are the ones that get saved
-        for buffer in network.buffers():
-            buffer.copy_(fabric.broadcast(buffer))
-    confusion = ConfusionMatrix(len(val.classes))
-    for index in range(fabric.global_rank, len(val), fabric.world_size):
-        sample = val[index]
-        label = label_of(sample, len(val.classes))
-        size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
-        inputs = torch.from_numpy(preprocess(sample.image, size_hw))
-        with torch.inference_mode():
-            logits = network(inputs.to(fabric.device, memory_format=torch.channels_last))[0]
-        confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
-    counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
-    assert isinstance(counts, Tensor)
-    confusion.counts[:] = counts.cpu().numpy()
-    miou = confusion.mean_iou()
-    if math.isnan(miou):
-        raise InputError("no pixel of the validation split has a label that counts")
-    return miou
-
-
-def _any(fabric: Fabric, flag: bool) -> bool:
-    """Whether `flag` is set in any process: a signal may reach one of them, and they must stop after the same step."""
-    if fabric.world_size == 1:
-        return flag
-    flags = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
-    return bool(flags)

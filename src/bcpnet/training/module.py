@@ -93,6 +93,9 @@ class Trained:
         average: the moving average of the network, or None.
         step: optimizer steps done.
         best_miou: of the evaluations so far; -1 before the first.
+        loss_sum: of the steps since the last line of the history, on the first device.
+        loss_steps: their number; none right after a line.
+        seconds: trained so far, over all interruptions.
     """
 
     def __init__(self, fabric: Fabric, recipe: Recipe, network: nn.Module) -> None:
@@ -109,6 +112,8 @@ class Trained:
             self.wrapped.mark_forward_method("forward_with_auxiliary")
         self.step = 0
         self.best_miou = -1.0
+        self.loss_sum, self.loss_steps = 0.0, 0
+        self.seconds = 0.0
 
     @property
     def evaluated(self) -> nn.Module:
@@ -120,6 +125,9 @@ class Trained:
         state: dict[str, Any] = {
             "step": self.step,
             "best_miou": self.best_miou,
+            "loss_sum": self.loss_sum,
+            "loss_steps": self.loss_steps,
+            "seconds": self.seconds,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -142,6 +150,8 @@ class Trained:
             if state.get("precision"):
                 self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.step, self.best_miou = state["step"], state["best_miou"]
+            self.loss_sum, self.loss_steps = state.get("loss_sum", 0.0), state.get("loss_steps", 0)
+            self.seconds = state.get("seconds", 0.0)
         except FileNotFoundError as error:
             raise InputError(
                 f"{path}: nothing to resume from: the run ended before it was first saved; start again without --resume"

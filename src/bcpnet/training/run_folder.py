@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lightning_fabric.loggers.tensorboard import TensorBoardLogger
+
 from bcpnet.checkpoint import save_checkpoint
 from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError, UsageError
 from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
+from bcpnet.training.batches import steps_per_epoch
 from bcpnet.training.module import Trained
 from bcpnet.training.recipes import Recipe
 
@@ -45,8 +48,10 @@ def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
         (run / "history.jsonl").unlink(missing_ok=True)
 
 
-def metadata_of(recipe: Recipe, train: Dataset) -> Metadata:
-    """What goes into the checkpoints of a run."""
+def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") -> Metadata:
+    """What goes into a checkpoint after `step` steps; `chosen_on` is the split it is the best on, if it was chosen."""
+    per_epoch = steps_per_epoch(len(train), recipe.batch)
+    done = f"step {step} of {per_epoch * recipe.epochs} (epoch {step // per_epoch} of {recipe.epochs})"
     initial = "random weights" if recipe.pretrained == "none" else Path(recipe.pretrained).name
     return Metadata(
         network=recipe.network,
@@ -54,7 +59,8 @@ def metadata_of(recipe: Recipe, train: Dataset) -> Metadata:
         classes=train.classes,
         short_side=recipe.short_side,
         provenance=(
-            f"{recipe.dataset} {recipe.train_split}, {len(train)} images, {recipe.epochs} epochs from {initial}"
+            f"{recipe.dataset} {recipe.train_split}, {len(train)} images, from {initial}; {done}, seed {recipe.seed}"
+            + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
         licence="unstated; the terms of the training data and of the initial weights apply",
     )
@@ -69,12 +75,47 @@ def save(run: Path, trained: Trained, metadata: Metadata) -> None:
     trained.save(run / "state.pt")
 
 
+def end_epoch(
+    run: Path, trained: Trained, recipe: Recipe, train: Dataset, logger: TensorBoardLogger, lr: float,
+    miou: float | None,
+) -> None:  # fmt: skip
+    """Logs an epoch, its score if it was evaluated, and keeps the weights if they are the best so far.
+
+    Args:
+        run: the folder.
+        trained: at the end of an epoch.
+        recipe: of the run.
+        train: the training split.
+        logger: shows the curves.
+        lr: learning rate of the last step.
+        miou: the score, or None if it was not evaluated.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    line = {"loss": trained.loss_sum / trained.loss_steps, "lr": lr}
+    curves = {"train/loss": line["loss"], "lr": lr}
+    better = miou is not None and miou > trained.best_miou
+    trained.loss_sum, trained.loss_steps = 0.0, 0
+    if miou is not None:
+        trained.best_miou = max(miou, trained.best_miou)
+        line["miou"] = curves["val/miou"] = miou
+    if not trained.fabric.is_global_zero:
+        return
+    logger.log_metrics(curves, trained.step)
+    epoch = trained.step // steps_per_epoch(len(train), recipe.batch)
+    record(run, {"step": trained.step, "epoch": epoch, **line, "seconds": round(trained.seconds, 1)})
+    if better:
+        best = metadata_of(recipe, train, trained.step, chosen_on=recipe.val_split)
+        save_checkpoint(run / "best.safetensors", trained.evaluated, best)
+
+
 def record(run: Path, line: dict[str, float]) -> None:
     """Adds a line to history.jsonl, in place of those that a resumed run repeats. Raises InputError where it cannot.
 
     Args:
         run: the folder.
-        line: one evaluation; "step" orders them.
+        line: one epoch; "step" orders them.
     """
     history = run / "history.jsonl"
     lines = history.read_text().splitlines() if history.exists() else []

@@ -1,0 +1,50 @@
+"""The score of the validation split while training, over all devices; a signal ends it early."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bcpnet.data.base import Dataset
+from bcpnet.errors import InputError
+from bcpnet.metrics import ConfusionMatrix
+from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.training.batches import label_of
+from bcpnet.training.module import Trained
+from bcpnet.training.processes import any_process
+from bcpnet.upsample import upsample_argmax
+
+
+def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Callable[[], bool]) -> float | None:
+    """MIoU on `val`, its images dealt to the devices; the definition of DESIGN, section 6.
+
+    Returns None, in every process, once `interrupted` tells any of them to stop. Raises InputError for a broken sample.
+    """
+    fabric, network = trained.fabric, trained.evaluated.eval()
+    if fabric.world_size > 1:  # the first device's batch norm statistics are the ones that get saved
+        for buffer in network.buffers():
+            buffer.copy_(fabric.broadcast(buffer))
+    confusion = ConfusionMatrix(len(val.classes))
+    for start in range(0, len(val), fabric.world_size):
+        if any_process(fabric, interrupted()):
+            return None
+        index = start + fabric.global_rank
+        if index >= len(val):
+            continue
+        sample = val[index]
+        label = label_of(sample, len(val.classes))
+        size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
+        inputs = torch.from_numpy(preprocess(sample.image, size_hw))
+        with torch.inference_mode():
+            logits = network(inputs.to(fabric.device, memory_format=torch.channels_last))[0]
+        confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
+    counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
+    assert isinstance(counts, Tensor)
+    confusion.counts[:] = counts.cpu().numpy()
+    miou = confusion.mean_iou()
+    if math.isnan(miou):
+        raise InputError("no pixel of the validation split has a label that counts")
+    return miou
