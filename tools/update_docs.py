@@ -37,8 +37,10 @@ def speed_table() -> str:
     """Frame to class map on the machine that the results name."""
     result = results("benchmark-cpu")
     machine = result["machine"]
+    threads = result["rows"][0]["threads"]
+    used = f"{threads} threads" if threads else f"{machine['usable_cores']} cores, each runtime's own threads"
     lines = [
-        f"{machine['cpu']}, {result['rows'][0]['threads']} threads, {machine['date'][:10]}:",
+        f"{machine['cpu']}, {used}, {machine['date'][:10]}:",
         "",
         "| frame | backend | frames/s | pre, ms | network, ms | post, ms |",
         "|---|---|---|---|---|---|",

@@ -78,7 +78,7 @@ class Row:
 
     backend: str
     frame_hw: tuple[int, int]
-    threads: int
+    threads: int | None  # None: the runtime's choice
     timing: Timing
 
     def as_dict(self) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def compare(
     *,
     backends: Sequence[str],
     sizes_hw: Sequence[tuple[int, int]],
-    threads: int,
+    threads: int | None,
     frames: int = 30,
     warmup: int = 3,
     report: Callable[[Row], None] | None = None,
@@ -164,7 +164,7 @@ def compare(
             depends on how the classes lie.
         backends: names for `load`.
         sizes_hw: frame sizes in pixels.
-        threads: that the backends were told to use, for the record.
+        threads: that the backends were told to use, for the record; None = their own choice.
         frames: number timed, after `warmup` more.
         warmup: frames not counted.
         report: called with each row as it is done.
@@ -207,7 +207,12 @@ def format_rows(rows: Sequence[Row]) -> str:
         means = (timing.stages[name].mean_ms if name in timing.stages else None for name in stages)
         percentiles = (timing.segment.p50_ms, timing.segment.p95_ms, timing.segment.p99_ms)
         table.append(
-            [row.backend, "{}x{}".format(*row.frame_hw), str(row.threads), f"{timing.fps:.1f}"]
+            [
+                row.backend,
+                "{}x{}".format(*row.frame_hw),
+                "auto" if row.threads is None else str(row.threads),
+                f"{timing.fps:.1f}",
+            ]
             + ["-" if ms is None else f"{ms:.2f}" for ms in (*percentiles, *means)]
         )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

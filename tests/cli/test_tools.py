@@ -109,6 +109,7 @@ def test_benchmark(cli: Cli, onnx_path: Path) -> None:
     assert printed["machine"]
     text = cli("benchmark", "--weights", onnx_path, "--sizes", "64x96", "--frames", 1).out
     assert "64x96" in text
+    assert " auto " in text  # threads as `predict` has them: those that the runtime chooses
 
 
 @pytest.fixture

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Annotated
 
 from tyro.conf import arg
 
 from bcpnet.benchmark import Frame, Row, compare, format_rows
-from bcpnet.cli.common import Flag, Sizes, Status, parse_size, print_json
+from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
 from bcpnet.data.streets import Streets
 from bcpnet.machine import describe_machine
 from bcpnet.segmenter import Segmenter, load
@@ -25,7 +24,7 @@ class Benchmark:
         weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
         sizes: height and width of the frames; the network runs at that size too.
         backends: onnxruntime, openvino, pytorch.
-        threads: CPU threads; by default as many as there are cores.
+        threads: CPU threads; by default the runtime's choice, as in predict.
         frames: how many are timed, after three that are not.
         json: print all measurements and the machine as JSON.
     """
@@ -33,7 +32,7 @@ class Benchmark:
     weights: str = "camvid"
     sizes: Sizes = ("360x640", "1024x2048")
     backends: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ("onnxruntime",)
-    threads: int = os.cpu_count() or 1
+    threads: Number = None
     frames: int = 30
     json: Flag = False
 
