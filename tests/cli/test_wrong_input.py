@@ -184,6 +184,7 @@ ROWS = [
         "export of a pickle", "export {out}/x.onnx --weights {bad}/pickle.pth", 1,
         ("{bad}/pickle.pth", "never loaded"),
     ),
+    Row("export of no weights", "export {out}/x.onnx --weights {bad}/good.png", 2, ("unknown weights", "good.png")),
     Row("unknown option", "models --all", 2, ("--all",)),
     Row("unknown dataset", "data kitti --root {out}", 2, ("kitti", "camvid")),
     Row("no root", "data camvid", 2, ("--root",)),

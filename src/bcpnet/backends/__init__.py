@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bcpnet.backends.base import Backend
-from bcpnet.errors import InputError, UsageError
-from bcpnet.weights import path_of
+from bcpnet.errors import UsageError
+from bcpnet.weights import resolve
 
 
 class _Entry(NamedTuple):
@@ -27,8 +27,6 @@ _TABLE = {
 }
 BACKENDS = tuple(_TABLE)
 
-_PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
-
 
 def open_backend(weights: str | Path, name: str | None = None, threads: int | None = None) -> Backend:
     """Loads weights into a runtime; imports that runtime and no other.
@@ -43,21 +41,14 @@ def open_backend(weights: str | Path, name: str | None = None, threads: int | No
             or a runtime that is not installed.
         InputError: the weights cannot be read, or are a pickle.
     """
-    suffix = Path(weights).suffix.lower()
-    if suffix in _PICKLES:
-        raise InputError(
-            f"{weights}: pickled weights are never loaded, since a pickle can run any code; "
-            "bcpnet reads .safetensors and .onnx"
-        )
     if name is None:
-        name = "pytorch" if suffix == ".safetensors" else "onnxruntime"
+        name = "pytorch" if Path(weights).suffix.lower() == ".safetensors" else "onnxruntime"
     if name not in _TABLE:
         raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}")
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads: need at least 1")
     backend = _TABLE[name]
-    is_path = suffix in (".onnx", ".safetensors")
-    path = Path(weights) if is_path else path_of(str(weights), backend.suffix)
+    path = resolve(weights, backend.suffix)
     if path.suffix.lower() != backend.suffix:
         advice = (
             f"convert it with `bcpnet export --weights {weights} OUT.onnx`, or use the backend pytorch"

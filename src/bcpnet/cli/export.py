@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from bcpnet.errors import UsageError
-from bcpnet.weights import path_of
+from bcpnet.weights import resolve
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,9 @@ def run(options: Export) -> int:
     """Exports and checks."""
     if options.out.suffix.lower() != ".onnx":
         raise UsageError(f"{options.out}: the name must end in .onnx")
-    given = Path(options.weights)
-    if given.suffix.lower() == ".onnx":
-        raise UsageError(f"{given}: is ONNX already; export reads .safetensors")
-    source = given if given.suffix or given.exists() else path_of(options.weights, ".safetensors")
+    source = resolve(options.weights, ".safetensors")
+    if source.suffix.lower() == ".onnx":
+        raise UsageError(f"{source}: is ONNX already; export reads .safetensors")
 
     from bcpnet.export import export_checkpoint
 

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 
 _FOLDER = Path(__file__).parent
+_FILES = (".onnx", ".safetensors")
+_PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
 
 
 def shipped() -> list[str]:
     """Names of the weights in this package, sorted."""
     return sorted(path.stem for path in _FOLDER.glob("*.onnx"))
+
+
+def resolve(weights: str | Path, suffix: str) -> Path:
+    """The file that `weights` means: itself if it ends in .onnx or .safetensors, else `path_of` that name.
+
+    Raises:
+        UsageError: as `path_of`.
+        InputError: `weights` is a pickle.
+    """
+    path = Path(weights)
+    kind = path.suffix.lower()
+    if kind in _PICKLES:
+        raise InputError(
+            f"{weights}: pickled weights are never loaded, since a pickle can run any code; "
+            "bcpnet reads .safetensors and .onnx"
+        )
+    return path if kind in _FILES else path_of(str(weights), suffix)
 
 
 def path_of(name: str, suffix: str) -> Path:
