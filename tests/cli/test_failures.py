@@ -101,7 +101,7 @@ def test_missing_extra(package: str, extra: str, arguments: str, bad: Path, tmp_
     assert_one_line(ran.stderr)
     assert ran.returncode == 2
     assert package in ran.stderr
-    assert f'pip install "bcpnet[{extra}]"' in ran.stderr
+    assert f'pip install ".[{extra}]"' in ran.stderr
     assert not out.exists()
 
 

@@ -60,7 +60,7 @@ def open_backend(weights: str | Path, name: str | None = None, threads: int | No
         module = import_module(f"bcpnet.backends.{name}")
     except ModuleNotFoundError as error:
         raise UsageError(
-            f'the backend {name} needs the package {error.name}: pip install "bcpnet[{backend.extra}]"'
+            f'the backend {name} needs the package {error.name}: in the checkout, pip install ".[{backend.extra}]"'
         ) from error
     opened: Backend = getattr(module, backend.class_name)(path, threads)
     return opened

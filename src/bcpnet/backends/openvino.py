@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, from the same ONNX files: `pip install "bcpnet[openvino]"`."""
+"""OpenVINO on the CPU, from the same ONNX files: needs the extra `bcpnet[openvino]`."""
 
 from __future__ import annotations
 

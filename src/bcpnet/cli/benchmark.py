@@ -46,6 +46,9 @@ def run(options: Benchmark) -> int:
     def frame(size_hw: tuple[int, int]) -> Frame:
         return Streets("test", size_hw=size_hw, length=1)[0].image
 
+    sizes_hw = [parse_size(size) for size in options.sizes]
+    for backend in options.backends:  # a missing one is told before anything is measured
+        load(options.weights, backend=backend)
     with Status() as status:
 
         def report(row: Row) -> None:
@@ -56,7 +59,7 @@ def run(options: Benchmark) -> int:
             segmenter,
             frame,
             backends=options.backends,
-            sizes_hw=[parse_size(size) for size in options.sizes],
+            sizes_hw=sizes_hw,
             threads=options.threads,
             frames=options.frames,
             report=report,

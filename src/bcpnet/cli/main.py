@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRAS:
             raise
-        return _complain(f'this needs the package {package}: pip install "bcpnet[{_EXTRAS[package]}]"', 2)
+        return _complain(f'this needs the package {package}: in the checkout, pip install ".[{_EXTRAS[package]}]"', 2)
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except MemoryError as error:

@@ -45,11 +45,12 @@ class Predict:
     What cannot be read is reported and passed over, and makes the exit code 1.
 
     Attributes:
-        sources: image files, video files, folders of images, globs in quotes; before the options, or after a "--".
+        sources: image files, video files, folders of them, globs in quotes; before the options, or after a "--".
         weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
         out: folder for the results.
         save: overlay = STEM_overlay.jpg, or .mp4 for a video; classmap = index PNG STEM.png at the source's own size;
-            colour = STEM_colour.png or .mp4; sheet = contact_sheet.jpg of a dozen overlays.
+            colour = STEM_colour.png or .mp4; sheet = contact_sheet.jpg of up to a dozen overlays, evenly spread
+            over all frames. A video's class maps are one PNG a frame, STEM_000000.png.
         size: height and width, in pixels, that frames are resized to for the network; by default the short side it was
             trained for.
         backend: onnxruntime, openvino or pytorch; by default what the weights call for.

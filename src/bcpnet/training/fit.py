@@ -203,6 +203,7 @@ def _step(
     torch.manual_seed(mix(recipe.seed, trained.step, fabric.global_rank))
     generator = torch.Generator(fabric.device).manual_seed(mix(recipe.seed, trained.step, fabric.global_rank, 1))
     trained.wrapped.train()
+    trained.warm_batch_norm()
     for group in trained.optimizer.param_groups:
         group["lr"] = lr
     loss = torch.zeros((), device=fabric.device)

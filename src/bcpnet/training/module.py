@@ -67,12 +67,17 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return float(recipe.lr * warmup * (1 - step / steps) ** recipe.power)
 
 
+def _forgetting(floor: float, count: int) -> float:
+    """How much the newest of `count` values weighs in a moving average: first nearly all, at last `floor`."""
+    return max(floor, 9 / (10 + count))
+
+
 def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """Exponential moving average whose decay rises to `decay`, so that the random start is soon forgotten."""
 
     def average(averages: Tensors, current: Tensors, updates: Tensor | int) -> None:
         count = int(updates)
-        weight = 1 - min(decay, (1 + count) / (10 + count))
+        weight = _forgetting(1 - decay, count)
         for mean, value in zip(averages, current, strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, weight)
@@ -110,6 +115,7 @@ class Trained:
         self.wrapped, self.optimizer = fabric.setup(self.network, optimizer)
         if hasattr(self.network, "forward_with_auxiliary"):
             self.wrapped.mark_forward_method("forward_with_auxiliary")
+        self._norms = [(norm, norm.momentum) for norm in self.network.modules() if isinstance(norm, nn.BatchNorm2d)]
         self.step = 0
         self.best_miou = -1.0
         self.loss_sum, self.loss_steps = 0.0, 0
@@ -119,6 +125,15 @@ class Trained:
     def evaluated(self) -> nn.Module:
         """The network that counts: the average where there is one."""
         return self.network if self.average is None else self.average.module
+
+    def warm_batch_norm(self) -> None:
+        """Sets the momentum of every batch norm for this step: high at first, then its own.
+
+        BCP's 0.01 would need hundreds of steps to leave the initial statistics, and short runs evaluate as noise.
+        """
+        for norm, momentum in self._norms:
+            if momentum is not None:
+                norm.momentum = _forgetting(momentum, self.step)
 
     def save(self, path: Path) -> None:
         """Writes everything a run needs to go on, whole or not at all. Raises InputError where it cannot."""
