@@ -41,7 +41,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("sources", "expected"),
     [
-        (["."], "a[1].png frame1.jpg frame2.PNG frame10.png"),
+        (["."], "a[1].png clip.mp4 frame1.jpg frame2.PNG frame10.png"),
         (["frame*"], "frame1.jpg frame2.PNG frame10.png"),
         (["*"], "a[1].png clip.mp4 frame1.jpg frame2.PNG frame10.png"),
         (["**/x.png"], "deep/er/x.png deep/x.png"),
