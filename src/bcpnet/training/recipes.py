@@ -163,7 +163,7 @@ def streets() -> Recipe:
         crop_w=240,
         scale_min=0.75,
         scale_max=1.5,
-        epochs=16,
+        epochs=14,
         optimizer="adamw",
         lr=4e-3,
         weight_decay=0.02,
