@@ -95,8 +95,8 @@ def _wrong(network: nn.Module) -> nn.Module:
 
 def _a_little_off(network: nn.Module) -> nn.Module:
     with torch.no_grad():
-        network.head.weight *= 1.005
-        network.head.bias *= 1.005
+        network.head.weight *= 1.0005
+        network.head.bias *= 1.0005
     return network
 
 
