@@ -45,6 +45,11 @@ def random_network(name: str, num_classes: int, seed: int = 0, **options: object
     return randomised(build(name, num_classes, **options), seed)
 
 
+def random_frames(*shape: int, seed: int = 0) -> Tensor:
+    """N H W 3 uint8 frames of that shape."""
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
 def random_images(*shape: int, seed: int = 0) -> Tensor:
     """Network input of that shape, uniform in -1..1."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1

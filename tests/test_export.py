@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from random_networks import random_images, randomised
+from random_networks import random_frames, randomised
 from torch import Tensor, nn
 
 from bcpnet import export
@@ -18,6 +18,7 @@ from bcpnet.errors import InputError
 from bcpnet.export import export_checkpoint, export_onnx
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import KEY, Metadata
+from bcpnet.networks.frames import normalise
 from bcpnet.networks.layers import conv_bn
 
 METADATA = Metadata("bcpnet", {"encoder": "none"}, CAMVID, 360, "made by a test", "none")
@@ -61,6 +62,7 @@ def test_the_file_is_valid_and_whole(exported: Path) -> None:
     operators = {node.op_type for node in model.graph.node}
     assert "Conv" in operators
     assert "BatchNormalization" not in operators
+    assert "Mul" not in [node.op_type for node in model.graph.node][:4]  # the scale is in the first convolution
 
 
 def test_metadata_lies_inside(exported: Path) -> None:
@@ -79,11 +81,11 @@ def test_batch_and_size_are_free(exported: Path) -> None:
     assert [value.name for value in session.get_inputs()] == ["images"]
     assert [value.name for value in session.get_outputs()] == ["logits"]
     network = _small()
-    for shape in ((1, 3, 32, 32), (1, 3, 33, 47), (5, 3, 64, 200), (1, 3, 200, 64)):
-        images = random_images(*shape)
+    for shape in ((1, 32, 32, 3), (1, 33, 47, 3), (5, 64, 200, 3), (1, 200, 64, 3)):
+        frames = random_frames(*shape)
         with torch.inference_mode():
-            expected = network(images).numpy()
-        (logits,) = session.run(None, {"images": images.numpy()})
+            expected = network(normalise(frames.permute(0, 3, 1, 2))).numpy()
+        (logits,) = session.run(None, {"images": frames.numpy()})
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 

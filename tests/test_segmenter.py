@@ -28,12 +28,12 @@ class BrightestChannel:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         self.shapes.append(images.shape)
-        assert images.dtype == np.float32
-        n, channels, height, width = images.shape
-        blocks: npt.NDArray[np.float32] = images.reshape(n, channels, height // 8, 8, width // 8, 8).mean((3, 5))
-        return blocks
+        assert images.dtype == np.uint8
+        n, height, width, channels = images.shape
+        blocks = images.reshape(n, height // 8, 8, width // 8, 8, channels).mean((2, 4))
+        return blocks.transpose(0, 3, 1, 2).astype(np.float32)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_network_size() -> None:
     Segmenter(backend)(_thirds(128, 192))
     result = Segmenter(backend, size_hw=(40, 48))(_thirds(128, 192))
     assert result.class_map.shape == (128, 192)
-    assert backend.shapes == [(1, 3, 64, 96), (1, 3, 40, 48)]
+    assert backend.shapes == [(1, 64, 96, 3), (1, 40, 48, 3)]
     with pytest.raises(UsageError, match="16x64: need at least 32"):
         Segmenter(backend, size_hw=(16, 64))
 

@@ -82,7 +82,7 @@ def evaluate(
             height, width = image.shape[:2]
             input_hw = fixed_hw or network_size_hw((height, width), backend.metadata.short_side)
             sizes_hw.add(input_hw)
-            logits = backend(preprocess(image, input_hw))[0]
+            logits = backend(preprocess(image, input_hw)[None])[0]
             label_height, label_width = label.shape
             try:
                 confusion.update(label, upsample_argmax(logits, (label_height, label_width)))

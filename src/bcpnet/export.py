@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import onnx_ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import nn
@@ -18,16 +19,20 @@ from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks.fold import fold
+from bcpnet.networks.frames import FrameNetwork, normalise
+from bcpnet.preprocess import SCALE
 
 _OPSET = 18  # the oldest that the exporter writes without conversion: runs in the most runtimes
 # Batch and size of the parity check; odd sizes and the smallest ones are where exports go wrong.
-_PARITY_SHAPES = ((1, 3, 32, 32), (2, 3, 97, 131), (1, 3, 360, 640))
+_PARITY_SHAPES = ((1, 32, 32, 3), (2, 97, 131, 3), (1, 360, 640, 3))
 # Of the largest logit, from the network in float64; or as far as float32 PyTorch is, if that is further.
 _TOLERANCE = 1e-4
 
 
 def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:
-    """Writes `network` as one ONNX file: input "images" N x 3 x H x W, output "logits", every one of N, H, W free.
+    """Writes `network` as one ONNX file: input "images" N x H x W x 3 uint8 RGB, output "logits"; N, H, W free.
+
+    Normalisation is in the file, its scale inside the first convolution where nothing else reads the image.
 
     The metadata (classes, colours, preprocessing, provenance) lies in the file's metadata_props under "bcpnet".
 
@@ -70,10 +75,10 @@ def _write(network: nn.Module, metadata: Metadata, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                network,
-                (torch.zeros(2, 3, 96, 160),),
+                FrameNetwork(network),
+                (torch.zeros(2, 96, 160, 3, dtype=torch.uint8),),
                 dynamo=True,
-                dynamic_shapes=({0: free, 2: free, 3: free},),
+                dynamic_shapes=({0: free, 1: free, 2: free},),
                 input_names=["images"],
                 output_names=["logits"],
                 opset_version=_OPSET,
@@ -84,8 +89,25 @@ def _write(network: nn.Module, metadata: Metadata, path: Path) -> None:
     assert program is not None
     # The exporter notes the Python stack behind every node, paths of this machine included.
     ClearMetadataAndDocStringPass()(program.model)
+    _fold_scale(program.model.graph)
     program.model.metadata_props[KEY] = metadata.to_json()
     program.save(path, external_data=False)
+
+
+def _fold_scale(graph: onnx_ir.Graph) -> None:
+    """Moves the normalisation's scale into the convolution that reads the image: exactly, it is a power of two.
+
+    The mean must stay: a convolution pads with zeros after it.
+    """
+    subtract = next(node for node in graph if node.op_type == "Sub")
+    (multiply,) = subtract.outputs[0].consumers()
+    readers = list(multiply.outputs[0].consumers())
+    weights = readers[0].inputs[1]
+    if len(readers) > 1 or readers[0].op_type != "Conv" or weights is None or weights.const_value is None:
+        return
+    weights.const_value = onnx_ir.tensor(weights.const_value.numpy() * np.float32(SCALE), name=weights.name)
+    readers[0].replace_input_with(0, subtract.outputs[0])
+    graph.remove(multiply)
 
 
 def _parity(network: nn.Module, path: Path) -> tuple[float, float]:
@@ -95,10 +117,11 @@ def _parity(network: nn.Module, path: Path) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
     of_file, of_float32 = [], []
     for shape in _PARITY_SHAPES:
-        images = torch.rand(shape, generator=generator) * 2 - 1
+        frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        images = normalise(frames.permute(0, 3, 1, 2))
         with torch.inference_mode():
             expected, rounded = exact(images.double()).numpy(), network(images).numpy()
         largest = np.abs(expected).max()
-        of_file.append(np.abs(backend(images.numpy()) - expected).max() / largest)
+        of_file.append(np.abs(backend(frames.numpy()) - expected).max() / largest)
         of_float32.append(np.abs(rounded - expected).max() / largest)
     return float(np.max(of_file)), float(np.max(of_float32))

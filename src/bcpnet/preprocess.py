@@ -1,4 +1,4 @@
-"""uint8 frame -> network input. The only copy of mean and scale."""
+"""Frame -> network input: its size, and the only copy of mean and scale (which networks apply themselves)."""
 
 from __future__ import annotations
 
@@ -45,21 +45,17 @@ def network_size_hw(frame_hw: tuple[int, int], short_side: int) -> tuple[int, in
     return height, width
 
 
-def preprocess(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Resizes (bilinear, antialiased when shrinking) and normalises one frame.
+def preprocess(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Resizes one frame: bilinear, antialiased when shrinking.
 
     Args:
         frame: H x W x 3 uint8, RGB.
         size_hw: height and width of the network input, in pixels.
 
     Returns:
-        1 x 3 x h x w float32, (pixel - 128) / 128.
+        h x w x 3 uint8; `frame` itself where it has that size and no gaps in memory.
     """
     if frame.shape[:2] != size_hw:
         height, width = size_hw
-        frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
-    planes = np.empty((1, 3, *size_hw), np.float32)
-    planes[0] = frame.transpose(2, 0, 1)
-    planes -= MEAN
-    planes *= SCALE
-    return planes
+        return np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
+    return np.ascontiguousarray(frame)

@@ -36,7 +36,7 @@ class Segmentation:
         image: H x W x 3 uint8, RGB.
         class_map: H x W uint8, the class of every pixel: an index into `classes.names`.
         classes: names and colours.
-        timings_ms: milliseconds by stage: "pre" (resize, normalise), "network", "post" (upsample, argmax).
+        timings_ms: milliseconds by stage: "pre" (resize), "network", "post" (upsample, argmax).
     """
 
     image: Frame
@@ -101,7 +101,7 @@ class Segmenter:
         start = time.perf_counter()
         network_input = preprocess(frame, self.size_hw or network_size_hw((height, width), metadata.short_side))
         preprocessed = time.perf_counter()
-        logits = self.backend(network_input)[0]
+        logits = self.backend(network_input[None])[0]
         inferred = time.perf_counter()
         class_map = upsample_argmax(logits, (height, width))
         done = time.perf_counter()

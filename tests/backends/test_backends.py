@@ -33,28 +33,29 @@ def backend(request: pytest.FixtureRequest, onnx_path: Path) -> Backend:
     return open_backend(onnx_path, request.param, threads=1)
 
 
-def _reference(images: npt.NDArray[np.float32], kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    padded = np.pad(images.astype(np.float64), ((0, 0), (0, 0), (4, 4), (4, 4)))
+def _reference(frames: npt.NDArray[np.uint8], kernel: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    images = (frames.transpose(0, 3, 1, 2).astype(np.float64) - 128) / 128
+    padded = np.pad(images, ((0, 0), (0, 0), (4, 4), (4, 4)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9), axis=(2, 3))[:, :, ::8, ::8]
     return np.einsum("nchwyx,kcyx->nkhw", windows, kernel)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 3, 45, 71), (2, 3, 64, 40)])
+@pytest.mark.parametrize("shape", [(1, 32, 32, 3), (1, 45, 71, 3), (2, 64, 40, 3)])
 def test_equals_reference(backend: Backend, shape: tuple[int, ...]) -> None:
-    images = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+    images = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     logits = backend(images)
     assert logits.dtype == np.float32
-    assert logits.shape == (shape[0], 11, -(-shape[2] // 8), -(-shape[3] // 8))
+    assert logits.shape == (shape[0], 11, -(-shape[1] // 8), -(-shape[2] // 8))
     expected = _reference(images, make_kernel())
     # bfloat16, what some runtimes would rather compute in, is off by a hundred times this.
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_result_outlives_the_next_call(backend: Backend) -> None:
-    images = np.ones((1, 3, 40, 40), np.float32)
+    images = np.ones((1, 40, 40, 3), np.uint8)
     logits = backend(images)
     kept = logits.copy()
-    backend(-images)
+    backend(255 - images)
     np.testing.assert_array_equal(logits, kept)
 
 
@@ -147,7 +148,7 @@ def test_calls_from_several_threads_do_not_mix(name: str) -> None:
         pytest.skip("no weights ship in this checkout")
     backend = open_backend(weights.shipped()[0], name, threads=1)
     random = np.random.default_rng(0)
-    batches = [random.uniform(-1, 1, (1, 3, 360, 480)).astype(np.float32) for _ in range(16)]
+    batches = [random.integers(0, 256, (1, 360, 480, 3), np.uint8) for _ in range(16)]
     expected = [backend(images) for images in batches]
     with ThreadPoolExecutor(4) as pool:
         for logits, wanted in zip(pool.map(backend, batches), expected, strict=True):
@@ -162,5 +163,5 @@ def test_openvino_out_of_memory_is_one_line(outcome: object, onnx_path: Path, mo
     monkeypatch.setattr(openvino.InferRequest, "infer", answer)
     backend = open_backend(onnx_path, "openvino")
     with pytest.raises(InputError, match=r"OpenVINO failed on 2 x 40x48 pixels: (no result|no memory)") as raised:
-        backend(np.ones((2, 3, 40, 48), np.float32))
+        backend(np.ones((2, 40, 48, 3), np.uint8))
     assert "\n" not in str(raised.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import random_images, random_network
+from random_networks import random_frames, random_network
 from torch import nn
 
 from bcpnet.backends.pytorch import PytorchBackend
@@ -31,17 +31,17 @@ def backend(network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Pyt
     return PytorchBackend(path)
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 32, 32), (2, 3, 33, 47), (1, 3, 97, 131)])
+@pytest.mark.parametrize("shape", [(1, 32, 32, 3), (2, 33, 47, 3), (1, 97, 131, 3)])
 def test_equals_the_unfolded_network(backend: PytorchBackend, network: nn.Module, shape: tuple[int, ...]) -> None:
-    images = random_images(*shape)
-    kept = images.clone()
+    frames = random_frames(*shape)
+    kept = frames.clone()
     with torch.inference_mode():
-        expected = network(images).numpy()
-    logits = backend(images.numpy())
+        expected = network((frames.permute(0, 3, 1, 2).float() - 128) / 128).numpy()
+    logits = backend(frames.numpy())
     assert logits.dtype == np.float32
     assert logits.flags.c_contiguous
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
-    assert torch.equal(images, kept)
+    assert torch.equal(frames, kept)
 
 
 def test_knows_its_metadata(backend: PytorchBackend) -> None:
@@ -50,9 +50,9 @@ def test_knows_its_metadata(backend: PytorchBackend) -> None:
 
 
 def test_takes_any_layout_of_the_array(backend: PytorchBackend) -> None:
-    images = random_images(1, 3, 40, 56).numpy()
-    other = np.ascontiguousarray(images.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-    np.testing.assert_allclose(backend(other), backend(images), rtol=1e-5, atol=1e-5)
+    frames = random_frames(1, 40, 56, 3).numpy()
+    other = np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(backend(other), backend(frames), rtol=1e-5, atol=1e-5)
 
 
 def test_bad_file(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_bad_file(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
 def test_out_of_memory_is_one_line(backend: PytorchBackend) -> None:
-    images = np.broadcast_to(np.float32(1), (1, 3, 2**23, 2**23))  # a copy has 844 TB: no address space has room
+    frames = np.broadcast_to(np.uint8(1), (1, 2**23, 2**23, 3))  # as floats 844 TB: no address space has room
     with pytest.raises(InputError, match="PyTorch failed on 1 x 8388608x8388608 pixels: ") as raised:
-        backend(images)
+        backend(frames)
     assert "\n" not in str(raised.value)

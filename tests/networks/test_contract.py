@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import random_images, random_network
+from random_networks import random_frames, random_images, random_network
 from torch import nn
 
 from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
@@ -18,6 +18,7 @@ from bcpnet.metadata import Metadata
 from bcpnet.networks import NETWORKS, build
 from bcpnet.networks.encoders import ENCODERS
 from bcpnet.networks.fold import fold
+from bcpnet.networks.frames import normalise
 
 # Network -> the options that every test below runs with. A new network adds a line.
 VARIANTS: dict[str, list[dict[str, object]]] = {
@@ -127,7 +128,7 @@ def test_exported_it_says_the_same(name: str, options: dict[str, object], tmp_pa
     assert difference < 1e-4
     backend = OnnxRuntimeBackend(tmp_path / "network.onnx", threads=1)
     for batch, size in ((1, (33, 47)), (3, (64, 200))):
-        images = random_images(batch, 3, *size)
+        frames = random_frames(batch, *size, 3)
         with torch.inference_mode():
-            expected = network(images).numpy()
-        np.testing.assert_allclose(backend(images.numpy()), expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+            expected = network(normalise(frames.permute(0, 3, 1, 2))).numpy()
+        np.testing.assert_allclose(backend(frames.numpy()), expected, rtol=0, atol=1e-4 * np.abs(expected).max())

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from bcpnet.labels import IGNORE
-from bcpnet.training.augment import augment, colour_jitter, normalise, random_geometry, warp
+from bcpnet.networks.frames import normalise
+from bcpnet.training.augment import augment, colour_jitter, random_geometry, warp
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 
@@ -30,14 +31,6 @@ def _labels(batch: int, size_hw: tuple[int, int], patch: int = 1) -> Tensor:
     small = torch.randint(0, 11, (batch, -(-size_hw[0] // patch), -(-size_hw[1] // patch)), generator=_generator(9))
     large = small.repeat_interleave(patch, 1).repeat_interleave(patch, 2)[:, : size_hw[0], : size_hw[1]]
     return large.to(torch.uint8)
-
-
-def test_normalise_is_the_predictors() -> None:
-    from bcpnet.preprocess import preprocess
-
-    frame = torch.randint(0, 256, (5, 7, 3), dtype=torch.uint8, generator=_generator())
-    expected = torch.from_numpy(preprocess(frame.numpy(), (5, 7)))
-    assert torch.equal(normalise(frame.permute(2, 0, 1)[None]), expected)
 
 
 def test_identity() -> None:

@@ -21,8 +21,8 @@ class Backend(Protocol):
     name: str
     metadata: Metadata
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images (H, W >= 32) -> N x K x ceil(H/8) x ceil(W/8) logits.
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """N x H x W x 3 uint8 images, RGB (H, W >= 32) -> N x K x ceil(H/8) x ceil(W/8) logits.
 
         Raises:
             InputError: the runtime fails, which it does where the memory is not enough.

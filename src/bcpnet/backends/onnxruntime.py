@@ -39,8 +39,8 @@ class OnnxRuntimeBackend:
         self._session, self.metadata = open_session(path, options)
         self._input_name = self._session.get_inputs()[0].name
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits.
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """N x H x W x 3 uint8 images, RGB -> N x K x ceil(H/8) x ceil(W/8) logits.
 
         Raises:
             InputError: ONNX Runtime fails, which it does where the memory is not enough.
@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
         try:
             logits: npt.NDArray[np.float32] = self._session.run(None, {self._input_name: images})[0]
         except (ort_errors.Fail, ort_errors.RuntimeException) as error:
-            count, _, height, width = images.shape
+            count, height, width, _ = images.shape
             reason = str(error).splitlines()[0].rpartition("Status Message: ")[2]
             raise InputError(f"ONNX Runtime failed on {count} x {height}x{width} pixels: {reason}") from error
         return logits
@@ -75,6 +75,8 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
             "write it with `bcpnet export --weights W OUT.onnx`"
         )
     metadata = Metadata.from_json(entries[KEY], str(path))
+    if session.get_inputs()[0].type != "tensor(uint8)":
+        raise InputError(f"{path}: takes floats, as bcpnet once wrote them; export its .safetensors again")
     n_classes = session.get_outputs()[0].shape[1]
     if n_classes != len(metadata.classes):
         raise InputError(f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}")

@@ -42,13 +42,13 @@ class OpenVinoBackend:
         # A request holds the input and output of one call at a time; the model's own is shared by all threads.
         self._of_thread = threading.local()
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x ceil(H/8) x ceil(W/8) logits.
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """N x H x W x 3 uint8 images, RGB -> N x K x ceil(H/8) x ceil(W/8) logits.
 
         Raises:
             InputError: OpenVINO fails, which it does where the memory is not enough.
         """
-        count, _, height, width = images.shape
+        count, height, width, _ = images.shape
         failed = f"OpenVINO failed on {count} x {height}x{width} pixels"
         try:
             if not hasattr(self._of_thread, "request"):

@@ -11,6 +11,7 @@ import torch
 from bcpnet.checkpoint import load_checkpoint
 from bcpnet.errors import InputError
 from bcpnet.networks.fold import fold
+from bcpnet.networks.frames import FrameNetwork
 
 
 class PytorchBackend:
@@ -32,21 +33,21 @@ class PytorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = fold(network).to(self._device)
+        self._network = FrameNetwork(fold(network)).to(self._device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """N x 3 x H x W normalised images -> N x K x h x w logits.
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """N x H x W x 3 uint8 images, RGB -> N x K x h x w logits.
 
         Raises:
             InputError: PyTorch fails, which it does where the memory is not enough.
         """
         try:
             with torch.inference_mode():
-                inputs = torch.from_numpy(images).to(self._device, memory_format=torch.channels_last)
-                logits: npt.NDArray[np.float32] = self._network(inputs).contiguous().cpu().numpy()
+                frames = torch.from_numpy(images).to(self._device)
+                logits: npt.NDArray[np.float32] = self._network(frames).contiguous().cpu().numpy()
         except RuntimeError as error:
-            count, _, height, width = images.shape
+            count, height, width, _ = images.shape
             reason = str(error).splitlines()[0]
             raise InputError(f"PyTorch failed on {count} x {height}x{width} pixels: {reason}") from error
         return logits

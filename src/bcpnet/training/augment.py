@@ -7,12 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bcpnet.labels import IGNORE
-from bcpnet.preprocess import MEAN, SCALE
-
-
-def normalise(images: Tensor) -> Tensor:
-    """N 3 H W uint8 -> float32 network input, channels last in memory (what convolutions on CPUs and GPUs prefer)."""
-    return images.to(torch.float32, memory_format=torch.channels_last).sub_(MEAN).mul_(SCALE)
+from bcpnet.networks.frames import normalise
 
 
 def random_geometry(

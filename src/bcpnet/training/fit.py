@@ -18,7 +18,8 @@ from torch import Tensor
 
 from bcpnet.data.base import Dataset
 from bcpnet.errors import UsageError
-from bcpnet.training.augment import augment, normalise
+from bcpnet.networks.frames import normalise
+from bcpnet.training.augment import augment
 from bcpnet.training.batches import Batches, RunSampler, collate, mix, steps_per_epoch
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss

@@ -11,6 +11,7 @@ from torch import Tensor
 from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError
 from bcpnet.metrics import ConfusionMatrix
+from bcpnet.networks.frames import normalise
 from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.training.batches import label_of
 from bcpnet.training.module import Trained
@@ -37,9 +38,9 @@ def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Calla
         sample = val[index]
         label = label_of(sample, len(val.classes))
         size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
-        inputs = torch.from_numpy(preprocess(sample.image, size_hw))
+        frame = torch.from_numpy(preprocess(sample.image, size_hw)).to(fabric.device)
         with torch.inference_mode():
-            logits = network(inputs.to(fabric.device, memory_format=torch.channels_last))[0]
+            logits = network(normalise(frame.permute(2, 0, 1)[None]))[0]
         confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
     counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
     assert isinstance(counts, Tensor)
