@@ -2,7 +2,7 @@
 # make test: everything pinned in .venv-test, then lint, types, tests.
 
 PYTHON ?= python3
-SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 
 .PHONY: demo test clean
 .DELETE_ON_ERROR:

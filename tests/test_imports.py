@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "media": ("images", "video"),
     "metadata": ("labels", "preprocess"),
     "metrics": (),
+    "native": (),
     "networks": ("preprocess",),
     "preprocess": (),
     "segmenter": ("backends", "draw", "images", "labels", "metadata", "preprocess", "upsample"),
