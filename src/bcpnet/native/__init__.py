@@ -11,6 +11,18 @@ from functools import cache
 from importlib.util import find_spec
 
 
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int
+_FUNCTIONS = {
+    "bcpnet_kernels": (_POINTER, [ctypes.c_char_p]),
+    "bcpnet_level": (ctypes.c_char_p, [_POINTER]),
+    "bcpnet_lanes": (_INT, [_POINTER]),
+    "bcpnet_widest": (_INT, [_POINTER]),
+    "bcpnet_pool": (_POINTER, [_INT]),
+    "bcpnet_pool_free": (None, [_POINTER]),
+    "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+}
+
+
 @cache
 def library() -> ctypes.CDLL | None:
     """The compiled library, with argument types declared; None where there is none."""
@@ -21,11 +33,17 @@ def library() -> ctypes.CDLL | None:
         loaded = ctypes.CDLL(spec.origin)
     except OSError:  # built for another machine
         return None
-    loaded.bcpnet_level.restype = ctypes.c_char_p
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
     return loaded
 
 
-def level() -> str | None:
-    """The instruction set that is used: "avx512", "avx2" or "baseline"; None without the library."""
+@cache
+def kernels(level: str | None = None) -> int | None:
+    """Handle of the kernels of a level, "avx512", "avx2" or "baseline"; by default the best that this CPU runs.
+
+    None where there is no library, or the CPU lacks that level.
+    """
     loaded = library()
-    return None if loaded is None else loaded.bcpnet_level().decode()
+    return None if loaded is None else loaded.bcpnet_kernels(None if level is None else level.encode())

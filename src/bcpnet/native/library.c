@@ -1,17 +1,36 @@
 /* What Python calls, through ctypes: each function goes to the kernels of the CPU at hand. */
+#include <string.h>
+
 #include "kernels.h"
 
-const Kernels *kernels(void)
+static int runs_here(const Kernels *these)
 {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
-        return &kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &kernels_avx2;
+    if (these == &kernels_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (these == &kernels_avx2)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return &kernels_baseline;
+    return these == &kernels_baseline;
 }
 
-const char *bcpnet_level(void) { return kernels()->level; }
+/* The kernels of a level ("avx512", "avx2", "baseline"), or the best for NULL; NULL where this CPU lacks them. */
+const Kernels *bcpnet_kernels(const char *level)
+{
+    static const Kernels *const best_first[] = {
+#if defined(__x86_64__) || defined(__i386__)
+        &kernels_avx512, &kernels_avx2,
+#endif
+        &kernels_baseline,
+    };
+    for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
+        if (runs_here(best_first[i]) && (!level || !strcmp(level, best_first[i]->level)))
+            return best_first[i];
+    return NULL;
+}
+
+const char *bcpnet_level(const Kernels *of) { return of->level; }
+int bcpnet_lanes(const Kernels *of) { return of->lanes; }
+int bcpnet_widest(const Kernels *of) { return of->widest; }
