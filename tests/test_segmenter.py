@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,19 +130,40 @@ def test_wrong_images(segmenter: Segmenter, image: Any, message: str) -> None:
         segmenter(image)
 
 
-def test_stream_asks_for_one_frame_at_a_time(segmenter: Segmenter) -> None:
-    asked = []
+@pytest.mark.parametrize("workers", [1, 3])
+def test_stream_gives_what_calls_give_in_order(segmenter: Segmenter, workers: int) -> None:
+    frames = [_thirds(side, 2 * side) for side in (64, 32, 96, 48, 40, 80)]
+    results = list(segmenter.stream(frames, workers))
+    assert [result.image is frame for result, frame in zip(results, frames, strict=True)] == [True] * 6
+    for result, frame in zip(results, frames, strict=True):
+        np.testing.assert_array_equal(result.class_map, segmenter(frame).class_map)
 
-    def frames() -> Any:
-        for side in (64, 32, 96):
-            asked.append(side)
-            yield _thirds(side, 2 * side)
+
+def test_stream_takes_the_next_frame_while_the_caller_works(segmenter: Segmenter) -> None:
+    taken, closed = threading.Event(), threading.Event()
+
+    def frames() -> Iterator[npt.NDArray[np.uint8]]:
+        try:
+            yield _thirds(32, 48)
+            taken.set()
+            while True:
+                yield _thirds(32, 48)
+        finally:
+            closed.set()
 
     results = segmenter.stream(frames())
-    assert asked == []
-    assert next(results).class_map.shape == (64, 128)
-    assert asked == [64]
-    assert [result.class_map.shape for result in results] == [(32, 64), (96, 192)]
+    assert not taken.is_set()
+    next(results)
+    assert taken.wait(10)  # though no second result was asked for
+    results.close()
+    assert closed.is_set()
+
+
+def test_a_bad_frame_in_a_stream_comes_at_its_place(segmenter: Segmenter) -> None:
+    results = segmenter.stream([_thirds(32, 48), np.zeros((4, 4), np.uint8), _thirds(32, 48)], workers=2)
+    next(results)
+    with pytest.raises(InputError, match=r"shape \(4, 4\)"):
+        next(results)
 
 
 @pytest.fixture

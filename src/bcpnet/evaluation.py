@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from bcpnet.backends.base import Backend
 from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
 from bcpnet.metrics import ConfusionMatrix, Scores
+from bcpnet.pipeline import ordered_map
 from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.upsample import upsample_argmax
-
-# Samples decoded ahead of the network: enough to hide the reading, few enough to bound the memory.
-_READ_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def evaluate(
     dataset: Dataset,
     *,
     size_hw: Sequence[int] | None = None,
+    workers: int = 1,
     report: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Scores `backend` on every image of `dataset`: single scale, no flipping, at the labels' own resolution.
@@ -61,6 +62,7 @@ def evaluate(
         dataset: a split with labels.
         size_hw: network input size in pixels; by default each image's short side becomes the one the weights
             were trained for.
+        workers: number of images worked on at once; the result does not depend on it.
         report: called after every image with the number done and the number in all.
 
     Raises:
@@ -75,17 +77,13 @@ def evaluate(
         raise InputError("the split has no images: nothing to evaluate")
     confusion = ConfusionMatrix(len(classes))
     sizes_hw = set()
-    with closing(_read_ahead(dataset)) as samples:
-        for done, (image, label, name) in enumerate(samples, 1):
-            if label is None:
-                raise InputError(f"{name}: has no label; evaluate on a split that has labels")
-            height, width = image.shape[:2]
-            input_hw = fixed_hw or network_size_hw((height, width), backend.metadata.short_side)
+    segment = partial(_segment, backend, fixed_hw)
+    samples = map(dataset.__getitem__, range(len(dataset)))
+    with closing(ordered_map(segment, samples, workers)) as segmented:
+        for done, (label, class_map, input_hw, name) in enumerate(segmented, 1):
             sizes_hw.add(input_hw)
-            logits = backend(preprocess(image, input_hw)[None])[0]
-            label_height, label_width = label.shape
             try:
-                confusion.update(label, upsample_argmax(logits, (label_height, label_width)))
+                confusion.update(label, class_map)
             except ValueError as error:
                 raise InputError(f"{name}: {error}") from error
             if report:
@@ -129,13 +127,21 @@ def _percent(share: float | None) -> str:
     return f"{'absent' if share is None else format(100 * share, '.2f'):>6}"
 
 
-def _read_ahead(dataset: Dataset) -> Generator[Sample, None, None]:
-    """The samples in order, decoded by another thread while the caller works on the one before."""
-    with ThreadPoolExecutor(1) as pool:
-        pending: deque[Future[Sample]] = deque()
-        for index in range(len(dataset)):
-            pending.append(pool.submit(dataset.__getitem__, index))
-            if len(pending) > _READ_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+class _Segmented(NamedTuple):
+    """A sample whose image was segmented at the resolution of its label."""
+
+    label: npt.NDArray[np.uint8]
+    class_map: npt.NDArray[np.uint8]
+    input_hw: tuple[int, int]
+    name: str
+
+
+def _segment(backend: Backend, fixed_hw: tuple[int, int] | None, sample: Sample) -> _Segmented:
+    image, label, name = sample
+    if label is None:
+        raise InputError(f"{name}: has no label; evaluate on a split that has labels")
+    height, width = image.shape[:2]
+    input_hw = fixed_hw or network_size_hw((height, width), backend.metadata.short_side)
+    logits = backend(preprocess(image, input_hw)[None])[0]
+    label_height, label_width = label.shape
+    return _Segmented(label, upsample_argmax(logits, (label_height, label_width)), input_hw, name)

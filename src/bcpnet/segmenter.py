@@ -8,7 +8,7 @@ result.overlay().save("overlay.png")
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bcpnet.backends.base import Backend
 from bcpnet.errors import InputError, UsageError
 from bcpnet.images import read_image, save_class_map
 from bcpnet.labels import ClassSet
+from bcpnet.pipeline import ordered_map
 from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.upsample import upsample_argmax
 
@@ -112,9 +113,14 @@ class Segmenter:
         }
         return Segmentation(frame, class_map, metadata.classes, timings_ms)
 
-    def stream(self, frames: Iterable[Frame]) -> Iterator[Segmentation]:
-        """Segments frame after frame, each as it is asked for; sizes may differ."""
-        return map(self, frames)
+    def stream(self, frames: Iterable[Frame], workers: int = 1) -> Generator[Segmentation, None, None]:
+        """Segments frame after frame, in order, ahead of the caller; sizes may differ.
+
+        The next frames are taken and segmented while the caller looks at this one: at most 2 x workers + 1 are held.
+        For most frames a second, `load(threads=1)` and as many workers as cores; for least delay of each frame, one
+        worker that has all threads. Close it to stop early, as `bcpnet.pipeline.ordered_map` says.
+        """
+        return ordered_map(self, frames, workers)
 
 
 def load(
