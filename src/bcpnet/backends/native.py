@@ -1,0 +1,107 @@
+"""Our own engine (bcpnet.native): fused layers in float32 on the CPU. Reads the ONNX files that `bcpnet export` writes."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bcpnet.errors import InputError, UsageError
+from bcpnet.metadata import KEY, Metadata
+from bcpnet.native import kernels, library
+from bcpnet.native.fusion import UnsupportedError, fuse
+from bcpnet.native.onnx_file import read_onnx
+from bcpnet.native.program import Placed, Program
+
+_SIZES_KEPT = 4  # input sizes whose layers stay in memory, in each thread that calls
+
+
+class NativeBackend:
+    """Runs an exported network. See `bcpnet.backends.base.Backend`."""
+
+    name = "native"
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Loads `path`; `threads` is the number of CPU threads, by default one per core that this process may use.
+
+        Raises:
+            UsageError: the engine was not compiled, or does not run such a network.
+            InputError: missing, not ONNX, damaged, or without bcpnet's metadata.
+        """
+        engine, best = library(), kernels()
+        if engine is None or best is None:
+            raise UsageError(
+                "the backend native was not compiled: install a C compiler (on Debian: apt install gcc), "
+                "then bcpnet again; or use the backend onnxruntime"
+            )
+        graph = read_onnx(path)
+        if KEY not in graph.metadata:
+            raise InputError(
+                f"{path}: ONNX without bcpnet's metadata (classes, colours, preprocessing); "
+                "write it with `bcpnet export --weights W OUT.onnx`"
+            )
+        self.metadata = Metadata.from_json(graph.metadata[KEY], str(path))
+        try:
+            steps, mean = fuse(graph)
+        except UnsupportedError as error:
+            raise UsageError(
+                f"{path}: the backend native does not run this network ({error}); use the backend onnxruntime"
+            ) from error
+        self._engine, self._kernels = engine, best
+        self._program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
+        self.threads = threads or _cores()
+        self._pool = engine.bcpnet_pool(self.threads - 1) if self.threads > 1 else None
+        if self._pool is not None:
+            weakref.finalize(self, engine.bcpnet_pool_free, self._pool)
+        self._pool_is_free = threading.Lock()
+        self._of_thread = threading.local()
+
+    def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """N x H x W x 3 uint8 images, RGB -> N x K x ceil(H/8) x ceil(W/8) logits.
+
+        Raises:
+            InputError: there is not enough memory.
+        """
+        logits = [self._one(np.ascontiguousarray(image)) for image in images]
+        return np.stack(logits)
+
+    def macs(self, size_hw: tuple[int, int]) -> int:
+        """Multiply-adds of one frame of that size."""
+        return self._placed(size_hw).macs
+
+    def _one(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        height, width, _ = image.shape
+        failed = f"the backend native failed on {height}x{width} pixels: not enough memory"
+        try:
+            placed = self._placed((height, width))
+        except MemoryError as error:
+            raise InputError(failed) from error
+        for layer in placed.layers:
+            layer.frame = image.ctypes.data
+        if self._pool is None:
+            done = self._engine.bcpnet_run(self._kernels, None, placed.layers, len(placed.layers))
+        else:
+            with self._pool_is_free:
+                done = self._engine.bcpnet_run(self._kernels, self._pool, placed.layers, len(placed.layers))
+        if not done:
+            raise InputError(failed)
+        return placed.logits.transpose(2, 0, 1).copy()
+
+    def _placed(self, size_hw: tuple[int, int]) -> Placed:
+        """The layers for that size, the calling thread's own: they hold its tensors."""
+        sizes: dict[tuple[int, int], Placed] = self._of_thread.__dict__.setdefault("sizes", {})
+        placed = sizes.pop(size_hw, None)
+        if placed is None:
+            while len(sizes) >= _SIZES_KEPT:
+                del sizes[next(iter(sizes))]
+            placed = self._program.place(size_hw, self.threads)
+        sizes[size_hw] = placed  # the last used comes last
+        return placed
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
