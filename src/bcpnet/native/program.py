@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bcpnet.native.fusion import Activation, Floats, Sampling, Source, Step, UnsupportedError, Value
 
 _SAME, _POOLED = Sampling.SAME, Sampling.POOLED
-# Floats of a tile's ring of rows: half a megabyte, which second-level caches hold.
+# Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
 _LEAST_ROWS = 16  # of a tile: above and below it rows of the front are computed twice
 _SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last

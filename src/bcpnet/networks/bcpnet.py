@@ -165,10 +165,18 @@ class BCPNet(nn.Module):
         if bcp:
             self.bcp = BCP(channels, self.encoder.lifted, width, pooling)
             features = width
-        self.head = nn.Conv2d(features, num_classes, 1)
+        self.head: nn.Module = nn.Conv2d(features, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """N 3 H W -> N K h w logits."""
         c3, c4, c5 = self.encoder(images)
         logits: Tensor = self.head(c5 if self.bcp is None else self.bcp(c3, c4, c5))
         return logits
+
+    def fold_(self) -> None:
+        """Puts the head behind the last node's 1x1 convolution, where `fold` merges the two linear layers."""
+        if self.bcp is not None:
+            last = self.bcp.down2["3"]
+            assert isinstance(last, Node)
+            last.pointwise = nn.Sequential(*last.pointwise, self.head)
+            self.head = nn.Identity()
