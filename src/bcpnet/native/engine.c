@@ -47,8 +47,8 @@ static size_t whole(size_t channels, size_t lanes) { return (channels + lanes - 
 /* Floats that one thread needs beside a layer's tensors. */
 static size_t scratch_of(const Layer *layer, size_t lanes)
 {
-    if (layer->kind != SEPARABLE)
-        return 0;
+    if (layer->kind == GATE)
+        return 2 * whole((size_t)layer->channels, lanes) + whole((size_t)layer->expand.outputs, lanes);
     size_t columns = (size_t)layer->tile_width, channels = whole((size_t)layer->channels, lanes);
     size_t count = (columns - 1) * (size_t)layer->stride + (size_t)layer->kernel;
     return ((size_t)layer->kernel * count + columns) * channels + 9 * (2 * count + 1) + lanes;

@@ -49,7 +49,8 @@ class Value:
     """A value of the graph: what made it from `inputs`.
 
     Attributes:
-        made_by: "frame", "conv", "activation", "scale", "upsample", "pool", "sum" or "sigmoid".
+        made_by: "frame", "conv", "activation", "scale", "upsample", "pool", "mean", "sum", "gated" or
+            "sigmoid".
         weights, bias: of "conv", K x C x k x k and K.
         depthwise, stride: of "conv".
         factor: of "scale".
@@ -89,6 +90,8 @@ class Step:
         expand: 1x1 convolution in front, or the network's first convolution where the source is the frame.
         front_activation: after the weighted sum, where nothing is expanded.
         depthwise, project: the convolutions; None = left out.
+        squeeze: `expand`, then `project`, of the source's mean pixel: the gate of squeeze and excite.
+        gate: the step with the factors that the source's channels are multiplied by.
         residual: the step whose output is added.
     """
 
@@ -98,6 +101,8 @@ class Step:
     front_activation: Activation = Activation()
     depthwise: Value | None = None
     project: Value | None = None
+    squeeze: bool = False
+    gate: int | None = None
     residual: int | None = None
 
 
@@ -139,6 +144,12 @@ def _expression(node: Node, tensors: list[Value], constants: list[npt.NDArray[An
     if operator == "Clip":
         low, high = map(float, constants)
         return Value("activation", (first,), activation=Activation(Kind.CLIP, low, high))
+    if operator == "HardSigmoid" and first.made_by == "conv":
+        slope, middle = of["alpha"], of["beta"]
+        line = replace(first, weights=first.weights * slope, bias=first.bias * slope + middle)
+        return Value("activation", (line,), activation=Activation(Kind.CLIP, 0.0, 1.0))
+    if operator == "ReduceMean" and constants[0].tolist() == [2, 3]:
+        return Value("mean", (first,))
     if operator == "HardSwish":
         return Value("activation", (first,), activation=Activation(Kind.HARD_SWISH))
     if operator == "Sigmoid":
@@ -147,6 +158,8 @@ def _expression(node: Node, tensors: list[Value], constants: list[npt.NDArray[An
         for one, other in (tensors, tensors[::-1]):
             if other.made_by == "sigmoid" and other.inputs[0] is one:
                 return Value("activation", (one,), activation=Activation(Kind.SWISH))
+            if _mean_of(other) is one:
+                return Value("gated", (one, other))
     if operator == "Mul" and len(tensors) == 1 and constants[0].size == 1:
         return Value("scale", (first,), factor=float(constants[0]))
     if operator == "Add" and len(tensors) == 2:
@@ -158,6 +171,13 @@ def _expression(node: Node, tensors: list[Value], constants: list[npt.NDArray[An
     if operator == "Slice" and first.made_by == "upsample":
         return first  # cut to the size of what it is added to
     raise UnsupportedError(f"{operator} of {', '.join(value.made_by for value in tensors)}")
+
+
+def _mean_of(gate: Value) -> Value | None:
+    """What a squeeze-and-excite gate is computed from; None if this is no such gate."""
+    while gate.made_by in ("activation", "conv"):
+        gate = gate.inputs[0]
+    return gate.inputs[0] if gate.made_by == "mean" else None
 
 
 def _conv(of: dict[str, Any], value: Value, constants: list[npt.NDArray[Any]]) -> Value:
@@ -226,12 +246,16 @@ class _Cover:
             step = self._product(value, None)
         elif value.made_by == "pool":
             step = Step((self._source(value.inputs[0]),), pool=True)
+        elif value.made_by == "conv" and value.inputs[0].made_by == "frame":
+            step = Step((Source(None),), project=value)
+        elif value.made_by == "gated":
+            step = self._gated(value, None)
         elif value.made_by == "sum" and value.activation == Activation() and len(value.inputs) == 2:
-            first, second = value.inputs
-            if second.pointwise and self._alone(second):
-                step = self._product(second, self.emit(first))
-            elif first.pointwise and self._alone(first):
-                step = self._product(first, self.emit(second))
+            for one, other in (value.inputs, value.inputs[::-1]):
+                if self._alone(one) and (one.pointwise or one.made_by == "gated"):
+                    compute = self._product if one.pointwise else self._gated
+                    step = compute(one, self.emit(other))
+                    break
             else:
                 raise UnsupportedError("a sum of two values that are needed elsewhere too")
         else:
@@ -254,6 +278,15 @@ class _Cover:
             terms = tuple(self._source(term) for term in front.inputs)
             return replace(step, sources=terms, front_activation=front.activation)
         return replace(step, sources=(Source(self.emit(front)),))
+
+    def _gated(self, value: Value, residual: int | None) -> Step:
+        scaled, gate = value.inputs
+        squeeze = gate.inputs[0]
+        if not (gate.pointwise and squeeze.pointwise and squeeze.inputs[0].made_by == "mean"):
+            raise UnsupportedError("a gate that is not two 1x1 convolutions of the mean")
+        source = Source(self.emit(scaled))
+        self.steps.append(Step((source,), expand=squeeze, project=gate, squeeze=True))
+        return Step((source,), gate=len(self.steps) - 1, residual=residual)
 
     def _source(self, value: Value) -> Source:
         if value.made_by == "scale":

@@ -8,7 +8,7 @@
 enum { LINEAR, CLIP, HARD_SWISH, SWISH };        /* activations; CLIP to low..high */
 enum { SAME, UPSAMPLED, POOLED };                /* how a source is read: as it is, doubled by repetition, 3x3 max of stride 2 */
 enum { FRONT_FRAME, FRONT_EXPAND, FRONT_SUM };   /* what a separable convolution reads */
-enum { SEPARABLE, POINTWISE, POOL };             /* kinds of layers */
+enum { SEPARABLE, POINTWISE, POOL, GATE, SCALE }; /* kinds of layers */
 
 typedef struct {
     int32_t kind;
@@ -36,7 +36,7 @@ typedef struct {
     int32_t channels;              /* of the front */
     int32_t kernel, stride;        /* of the depthwise convolution; its padding is kernel / 2 */
     int32_t tile_height, tile_width, n_sources; /* tiles are of the output */
-    Source sources[3];             /* all but FRONT_SUM read the first alone */
+    Source sources[3];             /* all but FRONT_SUM read the first alone, or the frame */
     const uint8_t *frame;          /* FRONT_FRAME: frame_height x frame_width x 3 */
     int32_t frame_height, frame_width;
     float mean;
@@ -45,7 +45,8 @@ typedef struct {
     const float *depthwise;        /* [kernel x kernel][channels, whole vectors] */
     const float *depthwise_bias;
     Activation depthwise_activation;
-    Product project;               /* of POINTWISE: the layer itself */
+    Product project;               /* of POINTWISE: the layer itself; GATE: expand, then project, of the mean pixel */
+    const float *gate;             /* SCALE: the factor of each channel */
     const float *residual;         /* added to the output, or NULL */
     float *out;
 } Layer;

@@ -64,12 +64,13 @@ class _CLayer(ctypes.Structure):
         ("depthwise_bias", ctypes.c_void_p),
         ("depthwise_activation", _CActivation),
         ("project", _CProduct),
+        ("gate", ctypes.c_void_p),
         ("residual", ctypes.c_void_p),
         ("out", ctypes.c_void_p),
     ]  # fmt: skip
 
 
-_SEPARABLE, _POINTWISE, _POOL = range(3)
+_SEPARABLE, _POINTWISE, _POOL, _GATE, _SCALE = range(5)
 _FRONT_FRAME, _FRONT_EXPAND, _FRONT_SUM = range(3)
 
 
@@ -130,6 +131,8 @@ class Program:
                 layer.sources[at].height, layer.sources[at].width = sizes[source.step]
             if step.residual is not None:
                 layer.residual = memory[offsets[step.residual] :].ctypes.data
+            if step.gate is not None:
+                layer.gate = memory[offsets[step.gate] :].ctypes.data
             layer.out = memory[offsets[index] :].ctypes.data
             layer.tile_height, layer.tile_width = _tile(layer, threads)
             macs += _macs(step, fronts[index], sizes[index])
@@ -158,6 +161,10 @@ class Program:
                 read = _halved(given) if source.sampling is _POOLED or source.step is None else given
                 if read not in wanted:
                     raise UnsupportedError(f"a sum of maps of {front} and {given}")
+            if step.squeeze:
+                sizes.append((1, 1))
+                fronts.append(front)
+                continue
             out = _halved(front) if step.pool or (step.depthwise and step.depthwise.stride == 2) else front
             sizes.append(out)
             fronts.append(front)
@@ -167,13 +174,18 @@ class Program:
         layer = _CLayer(mean=self._mean, n_sources=len(step.sources), kernel=1, stride=1)
         for at, source in enumerate(step.sources):
             layer.sources[at].sampling, layer.sources[at].factor = source.sampling, source.factor
-        if step.pool:
-            layer.kind, layer.channels = _POOL, _channels(step, self._steps)
+        if step.project is None:
+            layer.kind, layer.channels = _POOL if step.pool else _SCALE, _channels(step, self._steps)
             return layer
-        assert step.project is not None
         layer.project = self._product(step.project)
+        if step.squeeze:
+            assert step.expand is not None
+            layer.kind, layer.channels = _GATE, step.expand.weights.shape[1]
+            layer.expand = self._product(step.expand)
+            return layer
         if step.depthwise is None:
             layer.kind = _POINTWISE
+            layer.front = _FRONT_FRAME if step.sources[0].step is None else _FRONT_SUM
             return layer
         layer.kind, layer.channels = _SEPARABLE, len(step.depthwise.weights)
         layer.front_activation = _c_activation(step.front_activation)
@@ -217,9 +229,8 @@ class Program:
 
 
 def _used(step: Step) -> list[int]:
-    return [source.step for source in step.sources if source.step is not None] + (
-        [] if step.residual is None else [step.residual]
-    )
+    used = [source.step for source in step.sources] + [step.residual, step.gate]
+    return [index for index in used if index is not None]
 
 
 def _channels(step: Step, steps: list[Step]) -> int:
@@ -276,7 +287,8 @@ def _even(length: int, parts: int) -> int:
 
 
 def _macs(step: Step, front_hw: tuple[int, int], out_hw: tuple[int, int]) -> int:
-    pixels_in, pixels_out = front_hw[0] * front_hw[1], out_hw[0] * out_hw[1]
+    pixels_out = out_hw[0] * out_hw[1]
+    pixels_in = 1 if step.squeeze else front_hw[0] * front_hw[1]
     of_front = 0 if step.expand is None else step.expand.weights.size * pixels_in
     after = sum(conv.weights.size for conv in (step.depthwise, step.project) if conv is not None)
     return of_front + after * pixels_out
