@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import wave
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -38,6 +40,25 @@ def test_colours_survive_the_codec(tmp_path: Path) -> None:
             writer.write(np.full((32, 32, 3), colour, np.uint8))
     for colour, image in zip(colours, read_video(tmp_path / "x.mp4"), strict=True):
         assert np.abs(image[16, 16].astype(int) - colour).max() <= 4
+
+
+def test_the_caller_may_reuse_its_array(tmp_path: Path) -> None:
+    image = np.empty((48, 64, 3), np.uint8)
+    with VideoWriter(tmp_path / "x.mp4", (48, 64), 25) as writer:
+        for level in range(0, 250, 10):
+            image[:] = level
+            writer.write(image)
+    for level, frame in zip(range(0, 250, 10), read_video(tmp_path / "x.mp4"), strict=True):
+        assert np.abs(frame.astype(int) - level).max() <= 3
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda image: np.repeat(image, 2, axis=1)[:, ::2]])
+def test_any_memory_layout_is_written(tmp_path: Path, layout: Callable[[Any], Any]) -> None:
+    image = layout(scene(3))
+    image.flags.writeable = False
+    with VideoWriter(tmp_path / "x.mp4", (48, 64), 25) as writer:
+        writer.write(image)
+    assert np.abs(next(read_video(tmp_path / "x.mp4")).astype(int) - image).mean() < 4
 
 
 @pytest.mark.parametrize("size_hw", [(47, 63), (48, 63), (47, 64), (1, 1)])
