@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "checkpoint": ("metadata", "networks"),
     "cli": ("",),  # everything; nobody imports it
     "data": ("images", "labels"),
-    "draw": (),
+    "draw": ("native",),
     "errors": (),
     "evaluation": ("backends", "data", "labels", "metrics", "pipeline", "preprocess", "upsample"),
     "export": ("backends", "checkpoint", "metadata", "networks", "preprocess"),
@@ -39,11 +39,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "networks": ("preprocess",),
     "pipeline": (),
     "prediction": ("draw", "media", "pipeline", "segmenter", "submission"),
-    "preprocess": (),
+    "preprocess": ("native",),
     "segmenter": ("backends", "draw", "images", "labels", "metadata", "pipeline", "preprocess", "upsample"),
     "submission": ("labels",),
     "training": ("checkpoint", "data", "labels", "metadata", "metrics", "networks", "preprocess", "upsample"),
-    "upsample": (),
+    "upsample": ("native",),
     "video": (),
     "weights": (),
 }

@@ -1,8 +1,10 @@
-"""Upsample + argmax against its plain definition, and against PyTorch's."""
+"""Upsample + argmax, in NumPy and in C for every CPU level, against its plain definition and PyTorch's."""
 
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +12,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bcpnet.upsample import upsample_argmax
+from bcpnet import native
+from bcpnet.upsample import _in_c, _in_numpy, upsample_argmax
 
 Floats = npt.NDArray[np.float64]
+Upsample = Callable[[npt.NDArray[np.float32], tuple[int, int]], npt.NDArray[np.uint8]]
+
+UPSAMPLES: dict[str, Upsample] = {"numpy": _in_numpy} | {
+    level: partial(_in_c, kernels) for level in native.LEVELS if (kernels := native.kernels(level)) is not None
+}
+every_way = pytest.mark.parametrize("upsample", UPSAMPLES.values(), ids=UPSAMPLES)
 
 
 def _weights(n_in: int, n_out: int) -> Floats:
@@ -46,7 +55,8 @@ def _logits(kind: str, shape: tuple[int, int, int], seed: int) -> npt.NDArray[np
     return (rng.normal(size=shape) * 10.0 ** rng.integers(-3, 4)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=150)
+@every_way
+@settings(deadline=None, max_examples=100)
 @given(
     kind=st.sampled_from(("random", "regions", "integers", "constant")),
     n_classes=st.one_of(st.integers(1, 20), st.integers(2, 150)),
@@ -62,10 +72,10 @@ def _logits(kind: str, shape: tuple[int, int, int], seed: int) -> npt.NDArray[np
 @example("random", 150, (9, 9), (9, 9), 0)  # same size
 @example("random", 255, (3, 3), (20, 20), 0)
 def test_equals_plain_definition(
-    kind: str, n_classes: int, low_hw: tuple[int, int], size_hw: tuple[int, int], seed: int
+    upsample: Upsample, kind: str, n_classes: int, low_hw: tuple[int, int], size_hw: tuple[int, int], seed: int
 ) -> None:
     logits = _logits(kind, (n_classes, *low_hw), seed)
-    class_map = upsample_argmax(logits, size_hw)
+    class_map = upsample(logits, size_hw)
     assert class_map.shape == size_hw
     assert class_map.dtype == np.uint8
 
@@ -75,16 +85,52 @@ def test_equals_plain_definition(
     assert np.all(chosen >= full.max(axis=0) - 1e-5 * np.abs(logits).max())
 
 
-def test_a_class_that_wins_at_no_corner_can_win_inside() -> None:
+@every_way
+def test_a_class_that_wins_at_no_corner_can_win_inside(upsample: Upsample) -> None:
     corner_winners = np.float32([[[10, 0], [0, 0]], [[0, 10], [0, 0]], [[0, 0], [10, 0]], [[0, 0], [0, 10]]])
     logits = np.concatenate([corner_winners, np.full((1, 2, 2), 9, np.float32)])
-    class_map = upsample_argmax(logits, (16, 16))
+    class_map = upsample(logits, (16, 16))
     assert class_map[8, 8] == 4
     assert [class_map[y, x] for y in (0, 15) for x in (0, 15)] == [0, 1, 2, 3]
 
 
+@every_way
+@settings(deadline=None, max_examples=20)
+@given(
+    low_hw=st.tuples(*[st.integers(1, 6)] * 2), size_hw=st.tuples(*[st.integers(1, 50)] * 2), seed=st.integers(0, 99)
+)
+def test_of_two_equal_classes_the_first_wins(
+    upsample: Upsample, low_hw: tuple[int, int], size_hw: tuple[int, int], seed: int
+) -> None:
+    logits = _logits("random", (5, *low_hw), seed)
+    class_map = upsample(np.concatenate([logits, logits]), size_hw)
+    assert class_map.max() < 5
+
+
+@every_way
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_give_some_class(upsample: Upsample, value: float) -> None:
+    logits = _logits("random", (7, 6, 8), seed=1)
+    logits[2, 1:3, 1:3] = logits[:, 5, 7] = value
+    with np.errstate(invalid="ignore"):
+        assert upsample(logits, (33, 44)).max() < 7
+
+
+@every_way
+def test_any_memory_layout(upsample: Upsample) -> None:
+    logits = _logits("regions", (11, 9, 14), seed=2)
+    expected = upsample(logits, (60, 100))
+    channels_last = np.ascontiguousarray(logits.transpose(1, 2, 0)).transpose(2, 0, 1)
+    cut_out = np.pad(logits, ((1, 2), (3, 4), (5, 6)))[1:-2, 3:-4, 5:-6]
+    upside_down = logits[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1]
+    unaligned = np.frombuffer(b"." + logits.tobytes(), np.float32, offset=1).reshape(logits.shape)
+    for other in (channels_last, cut_out, upside_down, unaligned, logits.astype(np.float64)):
+        np.testing.assert_array_equal(upsample(other, (60, 100)), expected)
+
+
+@every_way
 @pytest.mark.parametrize("size_hw", [(96, 128), (97, 131), (40, 300), (5, 7), (12, 16)])
-def test_equals_torch(size_hw: tuple[int, int]) -> None:
+def test_equals_torch(upsample: Upsample, size_hw: tuple[int, int]) -> None:
     torch = pytest.importorskip("torch")
     for kind in ("random", "regions"):
         logits = _logits(kind, (19, 12, 16), seed=3)
@@ -94,16 +140,16 @@ def test_equals_torch(size_hw: tuple[int, int]) -> None:
         best = full.topk(2, dim=0).values
         clear = (best[0] - best[1] > 1e-4 * np.abs(logits).max()).numpy()
         assert clear.mean() > 0.95
-        np.testing.assert_array_equal(upsample_argmax(logits, size_hw)[clear], full.argmax(0).numpy()[clear])
+        np.testing.assert_array_equal(upsample(logits, size_hw)[clear], full.argmax(0).numpy()[clear])
 
 
 @pytest.mark.parametrize("kind", ["random", "regions"])
-def test_never_holds_full_size_logits(kind: str) -> None:
+def test_numpy_never_holds_full_size_logits(kind: str) -> None:
     logits = _logits(kind, (60, 32, 64), seed=0)
     size_hw = (512, 1024)
     tracemalloc.start()
     try:
-        upsample_argmax(logits, size_hw)
+        _in_numpy(logits, size_hw)
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -6,6 +6,8 @@ the four with the same weights for every class. Two exact consequences:
 - where the four corners share their argmax, so does every pixel of the cell: nothing to interpolate;
 - elsewhere, a class that another class matches or beats at all four corners cannot win inside. Held against
   the classes that win at a corner, mostly just two are left, and only those are interpolated.
+
+In C (native/upsample.inc) where that was compiled, else in NumPy.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from bcpnet import native
 
 _Indices = npt.NDArray[np.intp]
 _Floats = npt.NDArray[np.float32]
@@ -31,6 +35,7 @@ def upsample_argmax(logits: npt.NDArray[np.float32], size_hw: tuple[int, int]) -
 
     Args:
         logits: K x h x w float32, 1 <= K <= 255, finite. Where they are not, pixels near them get some class.
+            Contiguous or not: classes may lie last in memory (h x w x K, transposed).
         size_hw: output height and width, in pixels.
 
     Returns:
@@ -44,6 +49,24 @@ def upsample_argmax(logits: npt.NDArray[np.float32], size_hw: tuple[int, int]) -
             f"logits of shape {logits.shape} to size {tuple(size_hw)}: "
             "need K x h x w with 1 to 255 classes, no side zero"
         )
+    kernels = native.kernels()
+    return _in_numpy(logits, size_hw) if kernels is None else _in_c(kernels, logits, size_hw)
+
+
+def _in_c(kernels: int, logits: _Floats, size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    library = native.library()
+    assert library is not None  # the kernels are its
+    logits = np.require(logits, np.float32, "A")  # any strides will do
+    class_map = np.empty(size_hw, np.uint8)
+    strides = [stride // logits.itemsize for stride in logits.strides]
+    if not library.bcpnet_upsample_argmax(
+        kernels, logits.ctypes.data, *logits.shape, *strides, class_map.ctypes.data, *class_map.shape
+    ):
+        raise MemoryError("upsampling logits")
+    return class_map
+
+
+def _in_numpy(logits: _Floats, size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
     n_classes, height, width = logits.shape
     logits = np.ascontiguousarray(logits, np.float32)
     labels = _argmax(logits)

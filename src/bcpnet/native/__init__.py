@@ -10,8 +10,9 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 
+LEVELS = ("avx512", "avx2", "baseline")  # of CPUs, the best first
 
-_POINTER, _INT = ctypes.c_void_p, ctypes.c_int
+_POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ssize_t
 _FUNCTIONS = {
     "bcpnet_kernels": (_POINTER, [ctypes.c_char_p]),
     "bcpnet_level": (ctypes.c_char_p, [_POINTER]),
@@ -20,6 +21,7 @@ _FUNCTIONS = {
     "bcpnet_pool": (_POINTER, [_INT]),
     "bcpnet_pool_free": (None, [_POINTER]),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+    "bcpnet_upsample_argmax": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_SIZE] * 3, _POINTER, _INT, _INT]),
 }
 
 

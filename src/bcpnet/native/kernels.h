@@ -7,10 +7,19 @@
 
 #include "layers.h"
 
+/* K x h x w logits; strides in floats. */
+typedef struct {
+    const float *data;
+    int classes, height, width;
+    ptrdiff_t class_stride, row_stride, pixel_stride;
+} Logits;
+
 typedef struct {
     const char *level;  /* "avx512", "avx2" or "baseline" */
     int lanes, widest;  /* floats in a vector; vectors in the widest panel of a product's weights */
     void (*layer_tile)(const Layer *layer, int tile, float *scratch);
+    /* Of the calls below that return int: 1, or 0 where memory is short. */
+    int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
 } Kernels;
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -34,3 +34,11 @@ const Kernels *bcpnet_kernels(const char *level)
 const char *bcpnet_level(const Kernels *of) { return of->level; }
 int bcpnet_lanes(const Kernels *of) { return of->lanes; }
 int bcpnet_widest(const Kernels *of) { return of->widest; }
+
+int bcpnet_upsample_argmax(const Kernels *of, const float *logits, int classes, int height, int width,
+                           ptrdiff_t class_stride, ptrdiff_t row_stride, ptrdiff_t pixel_stride, uint8_t *class_map,
+                           int out_height, int out_width)
+{
+    Logits from = {logits, classes, height, width, class_stride, row_stride, pixel_stride};
+    return of->upsample_argmax(&from, class_map, out_height, out_width);
+}

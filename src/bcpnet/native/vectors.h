@@ -11,8 +11,10 @@
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
 typedef int32_t vint __attribute__((vector_size(4 * LANES)));
+typedef uint8_t vbyte __attribute__((vector_size(LANES)));
 /* The same in memory, at any address. */
 typedef float vfloat_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint8_t vbyte_memory __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 
