@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics": (),
     "native": (),
     "networks": ("preprocess",),
-    "pipeline": (),
+    "pipeline": ("machine",),
     "prediction": ("draw", "media", "pipeline", "segmenter", "submission"),
     "preprocess": ("native",),
     "segmenter": ("backends", "draw", "images", "labels", "metadata", "pipeline", "preprocess", "upsample"),

@@ -121,7 +121,7 @@ def test_frames_go_on_after_a_bad_file(tmp_path: Path) -> None:
     delivered = list(frames(find_media([tmp_path / "*"])))
     assert [type(frame) for frame in delivered] == [Frame, BadFrame, Frame, Frame, Frame]
     good = [frame for frame in delivered if isinstance(frame, Frame)]
-    assert [(frame.source.name, frame.index, frame.stem) for frame in good] == [
+    assert [(frame.item.path.name, frame.index, frame.stem) for frame in good] == [
         ("1.png", 0, "1"), ("3.mp4", 0, "3_000000"), ("3.mp4", 1, "3_000001"), ("4.png", 0, "4"),
     ]  # fmt: skip
     assert all(frame.decode_ms > 0 for frame in good)

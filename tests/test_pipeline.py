@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bcpnet.errors import UsageError
+from bcpnet.machine import usable_cores
 from bcpnet.pipeline import divide_threads, ordered_map
 
 PATIENCE_S = 10  # a test that waits as long has failed
@@ -265,3 +267,9 @@ def test_several_frames_get_a_thread_each_and_a_single_one_all(
     threads: int, items: int | None, divided: tuple[int, int]
 ) -> None:
     assert divide_threads(threads, items) == divided
+
+
+def test_all_cores_by_default_and_never_none() -> None:
+    assert divide_threads(None, 1) == (1, usable_cores())
+    with pytest.raises(UsageError, match="0 threads: need at least 1"):
+        divide_threads(0, None)

@@ -62,7 +62,7 @@ def evaluate(
         dataset: a split with labels.
         size_hw: network input size in pixels; by default each image's short side becomes the one the weights
             were trained for.
-        workers: number of images worked on at once; the result does not depend on it.
+        workers: number of images decoded at once, and of images segmented at once; the result does not depend on it.
         report: called after every image with the number done and the number in all.
 
     Raises:
@@ -78,7 +78,7 @@ def evaluate(
     confusion = ConfusionMatrix(len(classes))
     sizes_hw = set()
     segment = partial(_segment, backend, fixed_hw)
-    samples = map(dataset.__getitem__, range(len(dataset)))
+    samples = ordered_map(dataset.__getitem__, range(len(dataset)), workers)
     with closing(ordered_map(segment, samples, workers)) as segmented:
         for done, (label, class_map, input_hw, name) in enumerate(segmented, 1):
             sizes_hw.add(input_hw)

@@ -13,7 +13,7 @@ from typing import Any
 _CPUINFO = Path("/proc/cpuinfo")
 
 # Distributions whose versions change speed or results.
-_PACKAGES = ("numpy", "pillow", "av", "onnxruntime", "openvino", "torch")
+_PACKAGES = ("bcpnet", "numpy", "pillow", "av", "onnxruntime", "openvino", "torch")
 
 # Instruction sets that the runtimes pick their kernels by: x86, then Arm, as the Linux kernel spells them.
 _ISA = (
@@ -27,24 +27,52 @@ def describe_machine() -> dict[str, Any]:
 
     Returns:
         cpu (model name), physical_cores, logical_cores, usable_cores (those this process may run on),
-        isa (list), memory_gib, os, python, packages (name -> version of those installed), bcpnet (version),
-        commit (git, with "-dirty" for a changed tree), date (ISO 8601, UTC). What cannot be found is None.
+        isa (list), gpus (name and driver of each of NVIDIA's), memory_gib, os, python, packages (name -> version of
+        bcpnet and those installed), commit (git, with "-dirty" for a changed tree), date (ISO 8601, UTC). What
+        cannot be found is None.
     """
+    return {
+        **describe_processor(),
+        "gpus": describe_gpus(),
+        "memory_gib": _memory_gib(),
+        "os": _operating_system(),
+        "python": platform.python_version(),
+        "packages": package_versions(),
+        "commit": _git_commit(Path(__file__).resolve().parents[2]),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def describe_processor() -> dict[str, Any]:
+    """The part of `describe_machine` that is about the processor."""
     cpu = _read_cpuinfo()
     return {
         "cpu": cpu.get("model name") or platform.processor() or None,
         "physical_cores": cpu.get("physical_cores"),
         "logical_cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "usable_cores": usable_cores(),
         "isa": [name for name in _ISA if name in cpu.get("flags", ())],
-        "memory_gib": _memory_gib(),
-        "os": _operating_system(),
-        "python": platform.python_version(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "bcpnet": _version("bcpnet"),
-        "commit": _git_commit(Path(__file__).resolve().parents[2]),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Version by name: bcpnet, and what is installed of the packages that matter for speed or results."""
+    return {name: version for name in _PACKAGES if (version := _version(name))}
+
+
+def usable_cores() -> int:
+    """How many logical cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_gpus() -> list[str]:
+    """Name and driver of each NVIDIA card, as nvidia-smi tells; empty without it."""
+    query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.splitlines()
 
 
 def _read_cpuinfo() -> dict[str, Any]:

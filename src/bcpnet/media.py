@@ -55,14 +55,14 @@ class Frame:
 
     Attributes:
         image: H x W x 3 uint8, RGB.
-        source: the file it came from.
+        item: the file it came from.
         index: its number in a video, from 0; 0 for an image.
         stem: what its outputs are called ("street"; "clip_000012" for frame 12 of clip.mp4).
         decode_ms: time to read and decode it, in milliseconds.
     """
 
     image: npt.NDArray[np.uint8]
-    source: Path
+    item: MediaItem
     index: int
     stem: str
     decode_ms: float
@@ -73,11 +73,11 @@ class BadFrame:
     """In the place of a frame that could not be read; the frames of other files go on.
 
     Attributes:
-        source: the file.
+        item: the file.
         error: why; one line that names the file.
     """
 
-    source: Path
+    item: MediaItem
     error: InputError
 
 
@@ -116,12 +116,12 @@ def frames(items: Iterable[MediaItem]) -> Iterator[Frame | BadFrame]:
             try:
                 image = next(images, None)
             except InputError as error:
-                yield BadFrame(item.path, error)
+                yield BadFrame(item, error)
                 break
             if image is None:
                 break
             stem = f"{item.stem}_{index:06d}" if item.is_video else item.stem
-            yield Frame(image, item.path, index, stem, (time.perf_counter() - start) * 1e3)
+            yield Frame(image, item, index, stem, (time.perf_counter() - start) * 1e3)
             index += 1
 
 

@@ -8,6 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
 
+from bcpnet.errors import UsageError
+from bcpnet.machine import usable_cores
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -59,7 +62,7 @@ def ordered_map(function: Callable[[T], R], source: Iterable[T], workers: int = 
             worker_pool.shutdown(wait=False, cancel_futures=True)
 
 
-def divide_threads(threads: int, items: int | None) -> tuple[int, int]:
+def divide_threads(threads: int | None, items: int | None) -> tuple[int, int]:
     """How to spend `threads` CPU threads on many items: (workers for `ordered_map`, threads for each of them).
 
     One thread for each of several items gets more done than several threads for one item after the other, since
@@ -67,9 +70,16 @@ def divide_threads(threads: int, items: int | None) -> tuple[int, int]:
     several threads make shorter.
 
     Args:
-        threads: at least 1.
+        threads: in all; None = as many as this process has cores.
         items: how many there are; None = many, as in a video.
+
+    Raises:
+        UsageError: fewer than one thread.
     """
+    if threads is None:
+        threads = usable_cores()
+    if threads < 1:
+        raise UsageError(f"{threads} threads: need at least 1")
     workers = min(threads, _MOST_WORKERS, threads if items is None else max(1, items))
     return workers, threads // workers
 

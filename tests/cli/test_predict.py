@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def test_an_image(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> N
     ran = cli("predict", picture, "--weights", onnx_path, "--out", out,
               "--save", "overlay", "classmap", "colour", "sheet")  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("1 frame, ")
-    assert "frames/s from frame in to class map out (onnxruntime)" in ran.out
+    assert ran.out.startswith("1 frame in ")
+    assert " frames/s from file in to results out (onnxruntime; 1 at once, " in ran.out
     assert ran.out.endswith(f"results in {out}\n")
     assert files(out) == {"street.png", "street_overlay.jpg", "street_colour.png", "contact_sheet.jpg"}
 
@@ -154,7 +155,7 @@ def test_every_backend_names_itself(
     out = tmp_path / "out"
     ran = cli("predict", picture, "--weights", weights, "--out", out, "--backend", backend, "--threads", 1)
     assert ran.code == 0
-    assert f"({backend})" in ran.out
+    assert f"({backend}; 1 at once, 1 thread each)" in ran.out
     expected = bcpnet.load(weights, backend=backend)(picture).class_map
     assert (np.asarray(Image.open(out / "street.png")) == expected).mean() > 0.99
 
@@ -235,7 +236,7 @@ def test_two_results_of_one_name_are_refused(cli: Cli, picture: Path, onnx_path:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_video_leaves_no_half_of_it(
-    signum: int, cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    signum: int, cli: Cli, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bcpnet.segmenter import Segmenter
 
@@ -246,13 +247,29 @@ def test_an_interrupted_video_leaves_no_half_of_it(
         calls.append(1)
         if len(calls) == 4:
             os.kill(os.getpid(), signum)
+        time.sleep(0.01)
         return segment(self, image)
 
     monkeypatch.setattr(Segmenter, "__call__", interrupted)
     out = tmp_path / "out"
-    ran = cli("predict", clip, "--weights", onnx_path, "--out", out)
+    ran = cli("predict", write_clip(tmp_path / "clip.mp4", 60), "--weights", onnx_path, "--out", out, "--threads", 2)
     assert (ran.code, ran.err) == (130, "bcpnet: interrupted\n")
-    assert files(out) == {f"clip_{index:06}.png" for index in range(3)}
+    written = sorted(files(out))  # class maps, whole, a few frames beyond the fourth at most; no video, no leftover
+    assert len(written) < 20
+    assert written == [f"clip_{index:06}.png" for index in range(len(written))]
+    for name in written:
+        assert np.asarray(Image.open(out / name)).shape == (48, 64)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_speed_only(threads: int, cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = cli("predict", clip, "--weights", onnx_path, "--out", out, "--threads", threads, "--save", "classmap")
+    assert ran.out.startswith("6 frames in ")
+    assert f"({threads} at once, 1 thread each)" in ran.out.replace("onnxruntime; ", "")
+    segmenter = bcpnet.load(onnx_path, threads=1)
+    for index, frame in enumerate(read_video(clip)):
+        np.testing.assert_array_equal(np.asarray(Image.open(out / f"clip_{index:06}.png")), segmenter(frame).class_map)
 
 
 def test_the_base_install_is_enough(picture: Path, onnx_path: Path, tmp_path: Path) -> None:

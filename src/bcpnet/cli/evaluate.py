@@ -13,6 +13,7 @@ from bcpnet.errors import UsageError
 from bcpnet.evaluation import evaluate, format_table
 from bcpnet.machine import describe_machine
 from bcpnet.media import save_image
+from bcpnet.pipeline import divide_threads
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Evaluate:
         data: camvid, cityscapes, folder or streets.
         root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
         split: train, val or test, as the dataset has them.
-        backend: onnxruntime, openvino or pytorch; by default what the weights call for.
+        backend: native, onnxruntime, openvino or pytorch; by default what the weights call for.
         size: height and width, in pixels, that images are resized to for the network; by default the short side it was
             trained for.
-        threads: CPU threads; by default the runtime's choice.
+        threads: CPU threads, by default one per core; that many images (up to 8) are worked on at once.
         confusion: where to write the confusion matrix as a picture (PNG).
         json: print everything, the confusion matrix and the machine included, as JSON.
     """
@@ -53,11 +54,14 @@ def run(options: Evaluate) -> int:
     if options.confusion is not None and options.confusion.suffix.lower() != ".png":
         raise UsageError(f"{options.confusion}: the picture's name must end in .png")
     dataset = open_dataset(options.data, options.root, options.split)
-    backend = open_backend(options.weights, options.backend, options.threads)
+    workers, threads = divide_threads(options.threads, len(dataset))
+    backend = open_backend(options.weights, options.backend, threads)
     with Status() as status:
-        result = evaluate(
-            backend, dataset, size_hw=size_hw, report=lambda done, total: status.show(f"image {done} of {total}")
-        )
+
+        def report(done: int, total: int) -> None:
+            status.show(f"image {done} of {total}")
+
+        result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report)
     if options.json:
         names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": options.split}
         print_json({**names, **result.as_dict(), "machine": describe_machine()}, indent=2)
