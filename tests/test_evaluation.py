@@ -112,6 +112,26 @@ def test_images_meet_their_own_labels_in_order() -> None:
     assert reported == [(done, 20) for done in range(1, 21)]
 
 
+def test_workers_change_nothing_but_the_speed() -> None:
+    rng = np.random.default_rng(0)
+    samples = [sample(rng.integers(0, 3, (40 + 8 * (i % 3), 48), np.uint8), f"{i}") for i in range(12)]
+    expected = evaluate(ColourBackend(short_side=32), ListDataset(samples))
+    reported: list[int] = []
+    result = evaluate(
+        ColourBackend(short_side=32), ListDataset(samples), workers=3, report=lambda done, _: reported.append(done)
+    )
+    np.testing.assert_array_equal(result.confusion.counts, expected.confusion.counts)
+    assert result.scores == expected.scores
+    assert reported == list(range(1, 13))
+
+
+def test_the_first_bad_sample_is_the_one_reported() -> None:
+    good = sample(stripes((32, 32), [0, 1]))
+    samples = [good, good, Sample(good.image, None, "third"), Sample(good.image, None, "fourth")]
+    with pytest.raises(InputError, match="third: has no label"):
+        evaluate(ColourBackend(short_side=32), ListDataset(samples), workers=4)
+
+
 def test_reading_ahead_is_bounded() -> None:
     """While the network stands at the first image, only a handful may have been decoded."""
     read: list[int] = []
