@@ -100,6 +100,25 @@ def test_closing_early_closes_the_source(stop: int, workers: int, delay_ms: floa
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("source", "worker"))]
 
 
+def test_what_has_not_begun_when_it_is_closed_never_does() -> None:
+    begun: list[int] = []
+    both_busy, go_on = threading.Barrier(3), threading.Event()
+
+    def stage(item: int) -> int:
+        begun.append(item)
+        if item in (1, 2):
+            both_busy.wait(PATIENCE_S)
+            assert go_on.wait(PATIENCE_S)
+        return item
+
+    results = ordered_map(stage, Source(10**9), workers=2)
+    assert next(results) == 0
+    both_busy.wait(PATIENCE_S)
+    threading.Timer(0.1, go_on.set).start()
+    results.close()
+    assert sorted(begun) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_slow_consumer_bounds_what_is_in_flight(workers: int) -> None:
     source = Source(60)
