@@ -25,3 +25,13 @@ def camvid_root() -> Path:
 def onnx_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of one convolution with its bcpnet metadata: CamVid's classes, short side 360."""
     return write_onnx(tmp_path_factory.mktemp("onnx") / "network.onnx", {KEY: METADATA.to_json()})
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache folder, an empty one."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("LOCALAPPDATA", str(folder))
+    return folder

@@ -12,6 +12,7 @@ import pytest
 from archive_server import Server, pack
 from command_line import Cli
 from fake_data import CAMVID_NAMES, make_camvid
+from media_files import write_clip
 
 from bcpnet import weights
 from bcpnet.cli.main import VERBS
@@ -106,10 +107,49 @@ def test_benchmark(cli: Cli, onnx_path: Path) -> None:
     printed = json.loads(ran.out)
     (row,) = printed["rows"]
     assert (row["backend"], row["frame_hw"], row["threads"], row["timing"]["frames"]) == ("onnxruntime", [64, 96], 1, 2)
+    assert row["error"] is None
     assert printed["machine"]
+    assert printed["ceilings"]["threads"] == 1
     text = cli("benchmark", "--weights", onnx_path, "--sizes", "64x96", "--frames", 1).out
     assert "64x96" in text
     assert " auto " in text  # threads as `predict` has them: those that the runtime chooses
+    assert "GFLOP/s" in text
+
+
+def test_benchmark_of_a_video(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 6, 25)
+    options = ("--weights", onnx_path, "--video", clip, "--sizes", "64x96", "--save", "classmap")
+    ran = cli("benchmark", *options, "--json")
+    assert ran.code == 0
+    (row,) = json.loads(ran.out)["rows"]
+    assert (row["backend"], row["size_hw"], row["save"]) == ("onnxruntime", [64, 96], ["classmap"])
+    assert row["fps"] > 0
+    assert "as predict: " in cli("benchmark", *options).out
+
+
+def test_benchmark_of_networks(cli: Cli) -> None:
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    ran = cli("benchmark", "--networks", "bcpnet", "--classes", 7, "--sizes", "64x64", "--frames", 1, "--json")
+    assert ran.code == 0
+    (row,) = json.loads(ran.out)["rows"]
+    assert (row["network"], row["classes"], row["error"]) == ("bcpnet", 7, None)
+    assert row["macs"] > 10**6
+
+
+def test_auto_is_told_and_remembered(cli: Cli, onnx_path: Path, picture: Path, cache_folder: Path) -> None:
+    options = ("predict", picture, "--weights", onnx_path, "--backend", "auto", "--size", "64x96")
+    told = []
+    for name in ("first", "second"):
+        ran = cli(*options, "--out", picture.parent / name)
+        assert ran.code == 0
+        told.append(ran.err.splitlines()[0])
+    assert len(list(cache_folder.rglob("*.json"))) == 1
+    assert told[0].startswith("backend ")
+    assert told[0].split()[1] == told[1].split()[1]
+    assert "remembered" in told[1] or "no other" in told[1]
+    assert (
+        cli("evaluate", "--weights", onnx_path, "--data", "streets", "--backend", "auto", "--size", "64x96").code == 0
+    )
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class _Entry(NamedTuple):
 
 # A new backend is a file beside this one and a line here.
 _TABLE = {
+    "native": _Entry("NativeBackend", ".onnx", "all"),
     "onnxruntime": _Entry("OnnxRuntimeBackend", ".onnx", "all"),
     "openvino": _Entry("OpenVinoBackend", ".onnx", "openvino"),
     "pytorch": _Entry("PytorchBackend", ".safetensors", "train"),
@@ -28,34 +29,56 @@ _TABLE = {
 BACKENDS = tuple(_TABLE)
 
 
-def open_backend(weights: str | Path, name: str | None = None, threads: int | None = None) -> Backend:
+def weights_suffix(name: str) -> str:
+    """The kind of file that backend `name` reads: ".onnx" or ".safetensors". Raises UsageError for an unknown name."""
+    if name not in _TABLE:
+        raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}, auto")
+    return _TABLE[name].suffix
+
+
+def open_backend(
+    weights: str | Path,
+    name: str | None = None,
+    threads: int | None = None,
+    size_hw: tuple[int, int] | None = None,
+) -> Backend:
     """Loads weights into a runtime; imports that runtime and no other.
 
     Args:
         weights: a name of `bcpnet.weights.shipped()`, or the path of a .onnx or .safetensors file.
-        name: one of BACKENDS; by default "pytorch" for a .safetensors file, "onnxruntime" for all else.
+        name: one of BACKENDS; by default "pytorch" for a .safetensors file, and for all else "native" where it was
+            compiled and runs such a network, "onnxruntime" where not. "auto" = the fastest here, by a trial that is
+            remembered (`bcpnet.backends.auto`).
         threads: number of CPU threads; by default the runtime's own choice.
+        size_hw: for "auto": of the network's input; by default what a 16:9 frame is resized to.
 
     Raises:
         UsageError: an unknown backend or name of weights, weights of a kind that the backend does not read,
             or a runtime that is not installed.
         InputError: the weights cannot be read, or are a pickle.
     """
-    if name is None:
-        name = "pytorch" if Path(weights).suffix.lower() == ".safetensors" else "onnxruntime"
-    if name not in _TABLE:
-        raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}")
+    if name is None and Path(weights).suffix.lower() != ".safetensors":
+        try:
+            return open_backend(weights, "native", threads)
+        except UsageError:
+            name = "onnxruntime"
+    name = name or "pytorch"
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads: need at least 1")
-    backend = _TABLE[name]
-    path = resolve(weights, backend.suffix)
-    if path.suffix.lower() != backend.suffix:
+    if name == "auto":
+        from bcpnet.backends.auto import choose  # which imports this module
+
+        name = choose(weights, size_hw, threads).backend
+    suffix = weights_suffix(name)
+    path = resolve(weights, suffix)
+    if path.suffix.lower() != suffix:
         advice = (
             f"convert it with `bcpnet export --weights {weights} OUT.onnx`, or use the backend pytorch"
-            if backend.suffix == ".onnx"
-            else "give the .safetensors file it was exported from, or use the backend onnxruntime or openvino"
+            if suffix == ".onnx"
+            else "give the .safetensors file it was exported from, or use another backend"
         )
-        raise UsageError(f"{weights}: the backend {name} reads {backend.suffix} files; {advice}")
+        raise UsageError(f"{weights}: the backend {name} reads {suffix} files; {advice}")
+    backend = _TABLE[name]
     try:
         module = import_module(f"bcpnet.backends.{name}")
     except ModuleNotFoundError as error:

@@ -1,72 +1,169 @@
-"""`bcpnet benchmark`: speed from frame in to class map out."""
+"""`bcpnet benchmark`: speed from frame in to class map out, and of `bcpnet predict` on a video."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from tyro.conf import arg
 
-from bcpnet.benchmark import Frame, Row, compare, format_rows
+from bcpnet.backends import weights_suffix
+from bcpnet.backends.auto import AUTO
+from bcpnet.benchmark.ceilings import CeilingMeter
+from bcpnet.benchmark.contest import Contestant, Row, compete
+from bcpnet.benchmark.scenes import draw_scenes, write_clip
+from bcpnet.benchmark.segment import USUAL
+from bcpnet.benchmark.table import format_ceilings, format_machine, format_rows, format_video
+from bcpnet.benchmark.video import time_video
 from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
-from bcpnet.data.streets import Streets
+from bcpnet.errors import InputError, UsageError
 from bcpnet.machine import describe_machine
-from bcpnet.segmenter import Segmenter, load
+from bcpnet.prediction import Kind
+
+Names = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
+_SIZES = ("360x640", "1024x2048")
+_CLASSES = 19  # of networks without weights: Cityscapes'
+_PREPARED_AT_HW = (360, 640)  # the frames that a network of random weights takes its statistics from
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Measure speed from frame in to class map out, by stage, on a synthetic street at each size. For example:
+    """Measure speed and memory from frame in to class map out, by stage, on synthetic streets. For example:
 
-    bcpnet benchmark --weights camvid --sizes 360x640 --backends onnxruntime openvino
+    bcpnet benchmark --weights camvid --sizes 360x640 --backends onnxruntime openvino usual
+
+    Every line is measured in a process of its own, all lines of a size in turns.
 
     Attributes:
         weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
-        sizes: height and width of the frames; the network runs at that size too.
-        backends: onnxruntime, openvino, pytorch.
-        threads: CPU threads; by default the runtime's choice, as in predict.
-        frames: how many are timed, after three that are not.
+        networks: time these instead, with random weights; a wrong name gets the list.
+        classes: with --networks, how many (19); else, how many classes to widen the weights to, for timing only.
+        sizes: height and width of the network's input and of the frames; 360x640 and 1024x2048. For --video, of the
+            network's input alone, by default as predict has it.
+        backends: native, onnxruntime, openvino, pytorch, auto; usual = ONNX Runtime, then PyTorch's interpolate and
+            argmax. By default what the weights call for.
+        threads: CPU threads; by default the runtime's choice, or as predict has it for --video.
+        frames: how many are timed, after a few that are not.
+        video: measure what `bcpnet predict` does with this video instead; streets = a synthetic one of 1080p.
+        save: with --video, what predict is to write: overlay, classmap, colour.
         json: print all measurements and the machine as JSON.
     """
 
     weights: str = "camvid"
-    sizes: Sizes = ("360x640", "1024x2048")
-    backends: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ("onnxruntime",)
+    networks: Names = ()
+    classes: Number = None
+    sizes: Annotated[Sizes, arg(help_behavior_hint="")] = ()
+    backends: Names = ()
     threads: Number = None
     frames: int = 30
+    video: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
+    save: Annotated[tuple[Kind, ...], arg(metavar="KIND [KIND ...]")] = ("overlay", "classmap")
     json: Flag = False
 
 
 def run(options: Benchmark) -> int:
     """Measures and prints."""
-
-    def segmenter(backend: str, size_hw: tuple[int, int]) -> Segmenter:
-        return load(options.weights, backend=backend, size_hw=size_hw, threads=options.threads)
-
-    def frame(size_hw: tuple[int, int]) -> Frame:
-        return Streets("test", size_hw=size_hw, length=1)[0].image
-
-    sizes_hw = [parse_size(size) for size in options.sizes]
-    for backend in options.backends:  # a missing one is told before anything is measured
-        load(options.weights, backend=backend)
-    with Status() as status:
-
-        def report(row: Row) -> None:
-            height, width = row.frame_hw
-            status.show(f"{row.backend} {height}x{width}: {row.timing.fps:.1f} frames/s", always=True)
-
-        rows = compare(
-            segmenter,
-            frame,
-            backends=options.backends,
-            sizes_hw=sizes_hw,
-            threads=options.threads,
-            frames=options.frames,
-            report=report,
-        )
-    if options.json:
-        rows_json = [row.as_dict() for row in rows]
-        print_json({"weights": options.weights, "rows": rows_json, "machine": describe_machine()}, indent=2)
-    else:
-        print(format_rows(rows))
+    if options.threads is not None and options.threads < 1:
+        raise UsageError(f"{options.threads} threads: need at least 1")
+    for backend in options.backends:
+        if backend not in (AUTO, USUAL):
+            weights_suffix(backend)  # it raises for a wrong name
+    with ExitStack() as stack:
+        status = stack.enter_context(Status())
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="bcpnet-")))
+        if options.video is None:
+            _frames(options, folder, status)
+        else:
+            _video(options, options.video, folder, status)
     return 0
+
+
+def _frames(options: Benchmark, folder: Path, status: Status) -> None:
+    sizes_hw = [parse_size(size) for size in options.sizes or _SIZES]
+    if options.networks:
+        _check_networks(options.networks)
+    scenes_of = cache(draw_scenes)
+    rows: list[Row] = []
+    with CeilingMeter(options.threads) as meter:
+        for name in options.networks or (Path(options.weights).stem,):
+            status.show(f"{name}: preparing", always=True)
+            left_hw = list(sizes_hw)
+            try:
+                contestants = _contestants(options, name, folder)
+                while left_hw:
+                    status.show(f"{name}: {'{}x{}'.format(*left_hw[0])}", always=True)
+                    scenes = scenes_of(left_hw[0])
+                    rows += compete(
+                        contestants, scenes, threads=options.threads, frames=options.frames, between=meter.measure
+                    )
+                    del left_hw[0]
+            except InputError as error:
+                if not options.networks:
+                    raise
+                rows += [
+                    Row(name, backend, None, size_hw, options.threads, error=str(error))
+                    for size_hw in left_hw
+                    for backend in options.backends or ("default",)
+                ]
+        ceilings = meter.best()
+    machine = describe_machine()
+    if options.json:
+        rows_json = [row.as_dict(ceilings) for row in rows]
+        print_json({"rows": rows_json, "ceilings": asdict(ceilings), "machine": machine}, indent=2)
+    else:
+        print(f"{format_rows(rows, ceilings)}\n{format_machine(machine)}\n{format_ceilings(ceilings)}")
+
+
+def _check_networks(names: Sequence[str]) -> None:
+    """Raises UsageError for a wrong name, before anything is measured."""
+    from bcpnet.networks import NETWORKS
+
+    for name in names:
+        if name not in NETWORKS:
+            raise UsageError(f"unknown network {name!r}: choose from {', '.join(NETWORKS)}")
+
+
+def _contestants(options: Benchmark, name: str, folder: Path) -> list[Contestant]:
+    """Who is measured in turns: one network on every backend; files that it needs are written to `folder`."""
+    if not options.networks and options.classes is None:
+        return [Contestant(name, options.weights, backend) for backend in options.backends or (None,)]
+
+    from bcpnet.benchmark.networks import random_network, widen
+
+    if options.networks:
+        prepared = random_network(name, options.classes or _CLASSES, draw_scenes(_PREPARED_AT_HW), folder)
+    else:
+        prepared = widen(options.weights, options.classes or _CLASSES, folder)
+    return [Contestant(prepared.name, prepared.weights(backend), backend) for backend in options.backends or (None,)]
+
+
+def _video(options: Benchmark, video: str, folder: Path, status: Status) -> None:
+    path = Path(video)
+    if video == "streets":
+        status.show("drawing the video", always=True)
+        path = folder / "streets.mp4"
+        write_clip(path)
+    rows = []
+    for size in options.sizes or (None,):
+        for backend in options.backends or (None,):
+            status.show(f"{backend or options.weights}, network at {size or 'the trained size'}", always=True)
+            row = time_video(
+                path,
+                options.weights,
+                backend,
+                size_hw=None if size is None else parse_size(size),
+                threads=options.threads,
+                save=options.save,
+            )
+            rows.append(row)
+    machine = describe_machine()
+    if options.json:
+        print_json({"video": video, "rows": [row.as_dict() for row in rows], "machine": machine}, indent=2)
+    else:
+        print("\n\n".join(map(format_video, rows)))
+        print(format_machine(machine))

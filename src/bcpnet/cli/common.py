@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from bcpnet.backends.auto import AUTO, choose
 from bcpnet.errors import UsageError
 
 # Options as `--help` shows them: what to write, and no "(default: None)" where the text says what happens without.
@@ -35,6 +36,15 @@ def parse_size(text: str) -> tuple[int, int]:
     raise UsageError(
         f"size {text!r}: need HEIGHTxWIDTH in pixels, each {_MIN_SIDE} to {_MAX_SIDE}, for example 360x640"
     )
+
+
+def chosen_backend(name: str | None, weights: str, size_hw: tuple[int, int] | None, threads: int | None) -> str | None:
+    """`name`; for "auto" the one it stands for, after a line on standard error that says why."""
+    if name != AUTO:
+        return name
+    choice = choose(weights, size_hw, threads)
+    print(choice, file=sys.stderr)
+    return choice.backend
 
 
 def print_json(value: Any, indent: int | None = None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bcpnet import draw
 from bcpnet.backends import open_backend
-from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.data import open_dataset
 from bcpnet.errors import UsageError
 from bcpnet.evaluation import evaluate, format_table
@@ -29,7 +29,8 @@ class Evaluate:
         data: camvid, cityscapes, folder or streets.
         root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
         split: train, val or test, as the dataset has them.
-        backend: native, onnxruntime, openvino or pytorch; by default what the weights call for.
+        backend: native, onnxruntime, openvino or pytorch; by default what the weights call for; auto = the fastest
+            here, by a trial of about a second that is remembered.
         size: height and width, in pixels, that images are resized to for the network; by default the short side it was
             trained for.
         threads: CPU threads, by default one per core; that many images (up to 8) are worked on at once.
@@ -55,7 +56,8 @@ def run(options: Evaluate) -> int:
         raise UsageError(f"{options.confusion}: the picture's name must end in .png")
     dataset = open_dataset(options.data, options.root, options.split)
     workers, threads = divide_threads(options.threads, len(dataset))
-    backend = open_backend(options.weights, options.backend, threads)
+    name = chosen_backend(options.backend, options.weights, size_hw, threads)
+    backend = open_backend(options.weights, name, threads)
     with Status() as status:
 
         def report(done: int, total: int) -> None:

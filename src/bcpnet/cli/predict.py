@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tyro.conf import Positional, arg
 
 from bcpnet import draw
-from bcpnet.cli.common import Flag, Name, Number, Size, Status, parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Number, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.cli.complain import complain
 from bcpnet.errors import InputError, UsageError
 from bcpnet.media import BadFrame, MediaItem, find_media, save_image
@@ -43,7 +43,8 @@ class Predict:
             over all frames. A video's class maps are one PNG a frame, STEM_000000.png.
         size: height and width, in pixels, that frames are resized to for the network; by default the short side it was
             trained for.
-        backend: onnxruntime, openvino or pytorch; by default what the weights call for.
+        backend: native, onnxruntime, openvino or pytorch; by default what the weights call for; auto = the fastest
+            here, by a trial of about a second that is remembered.
         threads: CPU threads, by default one per core: that many frames (up to 8) are worked on at once, each by its
             share of the threads. Decoding and encoding of videos have threads of their own.
         opacity: of the colours in overlays, 0 to 1.
@@ -80,7 +81,8 @@ def run(options: Predict) -> int:
         items = report.find()
         videos = any(item.is_video for item in items)
         workers, threads = divide_threads(options.threads, None if videos else len(items))
-        segmenter = load(options.weights, backend=options.backend, size_hw=size_hw, threads=threads)
+        backend = chosen_backend(options.backend, options.weights, size_hw, threads)
+        segmenter = load(options.weights, backend=backend, size_hw=size_hw, threads=threads)
         if is_submission:
             _require_cityscapes(segmenter)
             items = report.cityscapes_frames(items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcpnet.benchmark import Frame, Row, Times, Timing, compare, format_rows, format_stages, measure
+from bcpnet.benchmark.timing import Frame, Times, Timing, time_frames
 from bcpnet.errors import InputError
 
 FRAME = np.zeros((4, 6, 3), np.uint8)
@@ -49,9 +48,9 @@ class FakeSegmenter:
         return Result(timings_ms)
 
 
-def timing_of(network_ms: list[float], warmup: int = 0) -> Timing:
+def timing_of(network_ms: list[float]) -> Timing:
     clock = FakeClock()
-    return measure(FakeSegmenter(clock, network_ms), [FRAME] * len(network_ms), warmup=warmup, clock=clock)
+    return Timing.of(time_frames(FakeSegmenter(clock, network_ms), [FRAME] * len(network_ms), clock=clock))
 
 
 def test_stages_and_the_rest() -> None:
@@ -78,13 +77,6 @@ def test_percentiles_are_ordered_and_bounded(samples_ms: list[float]) -> None:
     assert times.p99_ms <= max(samples_ms) + slack
 
 
-def test_the_warm_up_is_run_but_not_counted() -> None:
-    timing = timing_of([900.0, 900.0, 10.0, 20.0], warmup=2)
-    assert timing.frames == 2
-    assert timing.stages["network"].mean_ms == pytest.approx(15)
-    assert timing.wall.mean_ms == pytest.approx(18.5)
-
-
 def test_every_stage_of_a_video() -> None:
     """decode and encode are outside frame-in-to-class-map-out, inside the wall time."""
     clock = FakeClock()
@@ -104,14 +96,9 @@ def test_every_stage_of_a_video() -> None:
         clock.spend(5)
         written.append(overlay)
 
-    timing = measure(
-        FakeSegmenter(clock, [10.0]),
-        decode(),
-        warmup=1,
-        decode=True,
-        then=[("draw", draw), ("encode", encode)],
-        clock=clock,
-    )
+    then = [("draw", draw), ("encode", encode)]
+    samples = time_frames(FakeSegmenter(clock, [10.0]), decode(), decode=True, then=then, clock=clock)
+    timing = Timing.of(samples)
     means = {name: times.mean_ms for name, times in timing.stages.items()}
     expected = {"decode": 4, "pre": 1, "network": 10, "post": 2, "draw": 3, "encode": 5, "other": 0.5}
     assert list(means) == list(expected)
@@ -139,71 +126,17 @@ def test_the_stages_add_up_to_the_wall_time_and_the_wall_to_the_clock(
             yield FRAME
 
     began_s = clock.now_s
-    timing = measure(FakeSegmenter(clock, network_ms), frames(), warmup=0, decode=decode, clock=clock)
+    samples = time_frames(FakeSegmenter(clock, network_ms), frames(), decode=decode, clock=clock)
+    for sample in samples:
+        assert sum(sample.stages.values()) == pytest.approx(sample.wall, rel=1e-9, abs=1e-6)
+    timing = Timing.of(samples)
     summed = sum(times.mean_ms for times in timing.stages.values())
     assert summed == pytest.approx(timing.wall.mean_ms, rel=1e-9, abs=1e-6)
-    assert timing.wall.mean_ms * timing.frames == pytest.approx(1000 * (clock.now_s - began_s), abs=1e-5)
+    # Where taking a frame is not part of the work, its time counts nowhere.
+    counted_ms = 1000 * (clock.now_s - began_s) - (0 if decode else sum(reading_ms))
+    assert timing.wall.mean_ms * timing.frames == pytest.approx(counted_ms, abs=1e-5)
 
 
-@pytest.mark.parametrize("count", [0, 3])
-def test_nothing_left_after_the_warm_up(count: int) -> None:
-    clock = FakeClock()
-    with pytest.raises(InputError, match="warm-up"):
-        measure(FakeSegmenter(clock, [1.0]), [FRAME] * count, warmup=3, clock=clock)
-
-
-def rows_of_two_backends() -> list[Row]:
-    clock = FakeClock()
-    speed = {"fast": 10.0, "slow": 40.0}
-    reported: list[Row] = []
-    rows = compare(
-        lambda backend, size_hw: FakeSegmenter(clock, [speed[backend] * size_hw[0] / 360]),
-        lambda size_hw: np.zeros((*size_hw, 3), np.uint8),
-        backends=["fast", "slow"],
-        sizes_hw=[(360, 640), (720, 1280)],
-        threads=2,
-        frames=5,
-        warmup=1,
-        report=reported.append,
-        clock=clock,
-    )
-    assert rows == reported
-    return rows
-
-
-def test_every_backend_at_every_size() -> None:
-    rows = rows_of_two_backends()
-    found = {(row.backend, row.frame_hw): row.timing.stages["network"].mean_ms for row in rows}
-    assert found == pytest.approx(
-        {
-            ("fast", (360, 640)): 10,
-            ("slow", (360, 640)): 40,
-            ("fast", (720, 1280)): 20,
-            ("slow", (720, 1280)): 80,
-        }
-    )
-    assert {(row.threads, row.timing.frames) for row in rows} == {(2, 5)}
-
-
-def test_rows_are_json() -> None:
-    row = json.loads(json.dumps([row.as_dict() for row in rows_of_two_backends()]))[0]
-    assert row["fps"] == pytest.approx(1000 / 13.5)
-    assert row["frame_hw"] == [360, 640]
-    assert row["timing"]["stages"]["network"]["p99_ms"] == pytest.approx(10)
-
-
-def test_the_table_of_rows_is_aligned() -> None:
-    lines = format_rows(rows_of_two_backends()).splitlines()
-    assert len({len(line) for line in lines}) == 1
-    assert " ".join(lines[0].split()) == (
-        "backend frame threads frames/s p50 ms p95 ms p99 ms pre ms network ms post ms other ms"
-    )
-    assert " ".join(lines[1].split()) == "fast 360x640 2 74.1 13.50 13.50 13.50 1.00 10.00 2.00 0.50"
-    assert lines[4].split()[:2] == ["slow", "720x1280"]
-
-
-def test_the_table_of_stages() -> None:
-    lines = format_stages(timing_of([10.0, 20.0])).splitlines()
-    assert lines[2].split() == ["network", "15.00", "15.00", "19.50", "19.90", "81.1%"]
-    assert lines[-2].split() == ["wall", "18.50", "18.50", "23.00", "23.40", "100.0%"]
-    assert lines[-1] == "54.1 frames/s from frame in to class map out, 54.1 with every stage (2 frames)"
+def test_no_frames() -> None:
+    with pytest.raises(InputError, match="nothing to time"):
+        Timing.of([])

@@ -1,0 +1,131 @@
+"""Beside time: multiply-adds, ceilings. And what is measured at all: scenes, videos, prepared networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bcpnet.backends import open_backend
+from bcpnet.benchmark.ceilings import CeilingMeter, Ceilings
+from bcpnet.benchmark.macs import count_macs
+from bcpnet.benchmark.scenes import draw_scenes, write_clip
+from bcpnet.benchmark.table import format_stages, format_video
+from bcpnet.benchmark.timing import FrameTimes, Timing
+from bcpnet.benchmark.video import time_video
+from bcpnet.errors import UsageError
+from bcpnet.video import read_video
+
+
+@pytest.mark.parametrize("size_hw", [(64, 96), (45, 67)])
+def test_multiply_adds_are_those_that_pytorch_counts(size_hw: tuple[int, int]) -> None:
+    pytest.importorskip("torch", reason="the other count is PyTorch's")
+    from bcpnet.checkpoint import load_checkpoint
+    from bcpnet.networks import info
+    from bcpnet.networks.fold import fold
+    from bcpnet.weights import path_of
+
+    network, _ = load_checkpoint(path_of("camvid", ".safetensors"))
+    assert count_macs("camvid", size_hw) == info.count_macs(fold(network).to("meta"), size_hw)
+
+
+def test_multiply_adds_of_a_checkpoint_are_not_known(tmp_path: Path) -> None:
+    assert count_macs(tmp_path / "any.safetensors", (64, 64)) is None
+
+
+def test_ceilings_are_the_best_that_was_seen() -> None:
+    with CeilingMeter(1) as meter:
+        meter.measure()
+        meter.measure()
+        best = meter.best()
+        assert best.threads == 1
+        assert (best.sgemm_gflops, best.copy_gb_per_s) == tuple(np.max(meter._seen, axis=0))
+        assert 0 < best.copy_gb_per_s < 10_000
+    assert Ceilings(1, 50.0, 1.0).share_of_sgemm(macs=100_000_000, ms=8.0) == pytest.approx(0.5)
+
+
+def test_scenes_differ() -> None:
+    scenes = draw_scenes((40, 64))
+    assert {scene.shape for scene in scenes} == {(40, 64, 3)}
+    assert len({scene.tobytes() for scene in scenes}) == len(scenes) > 1
+
+
+def test_a_video_as_predict_sees_it_and_stage_by_stage(onnx_path: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip, (48, 64), 8)
+    assert len(list(read_video(clip))) == 8
+    row = time_video(clip, str(onnx_path), "onnxruntime", size_hw=(32, 64), threads=2, save=("overlay", "classmap"))
+    assert (row.ran, row.frame_hw, row.overlapped.frames, row.one_by_one.frames) == ("onnxruntime", (48, 64), 8, 5)
+    assert row.overlapped.workers * row.overlapped.threads <= 2
+    assert {"decode", "pre", "network", "post", "draw"} <= set(row.overlapped.stage_ms)
+    stages = row.one_by_one.stages
+    assert list(stages) == ["decode", "pre", "network", "post", "draw", "encode", "other"]
+    assert sum(times.mean_ms for times in stages.values()) == pytest.approx(row.one_by_one.wall.mean_ms)
+    assert row.as_dict()["fps"] == pytest.approx(8 / row.overlapped.wall_s)
+    text = format_video(row)
+    assert "48x64 video, network at 32x64, overlay classmap" in text
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_nothing_saved_and_an_unknown_kind(onnx_path: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip, (48, 64), 5)
+    row = time_video(clip, str(onnx_path), "onnxruntime", size_hw=(32, 64))
+    assert list(row.one_by_one.stages) == ["decode", "pre", "network", "post", "other"]
+    with pytest.raises(UsageError, match="'sheet'"):
+        time_video(clip, str(onnx_path), "onnxruntime", save=("sheet",))  # type: ignore[arg-type]
+
+
+def test_the_table_of_stages() -> None:
+    samples = []
+    for network in (10.0, 20.0):
+        stages = {"pre": 1.0, "network": network, "post": 2.0, "other": 0.5}
+        samples.append(FrameTimes(stages, sum(stages.values()), sum(stages.values())))
+    lines = format_stages(Timing.of(samples)).splitlines()
+    assert lines[2].split() == ["network", "15.00", "15.00", "19.50", "19.90", "81.1", "%"]
+    assert lines[-2].split() == ["wall", "18.50", "18.50", "23.00", "23.40", "100.0", "%"]
+    assert lines[-1] == "54.1 frames/s from frame in to class map out, 54.1 with every stage (2 frames)"
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[np.ndarray]:
+    return draw_scenes((96, 160))
+
+
+def test_a_network_of_random_weights(scenes: list[np.ndarray], tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    from bcpnet.benchmark.networks import random_network
+
+    prepared = random_network("bcpnet", 19, scenes, tmp_path)
+    assert prepared.parameters == 607_826
+    logits = [open_backend(prepared.weights(name), name)(scenes[0][None])[0] for name in ("onnxruntime", "pytorch")]
+    assert logits[0].shape == (19, 12, 20)
+    assert np.abs(logits[0]).max() > 0.1  # signals do not die on the way
+    assert np.abs(logits[0] - logits[1]).max() < 1e-2 * np.abs(logits[0]).max()
+    assert prepared.weights("usual") == prepared.weights("auto") == prepared.weights("onnxruntime")
+
+
+def test_weights_with_more_classes(scenes: list[np.ndarray], tmp_path: Path) -> None:
+    """Twins share the pixels of their class, and nothing else changes."""
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    from bcpnet.benchmark.networks import widen
+
+    wide = open_backend(widen("camvid", 19, tmp_path).weights("onnxruntime"))
+    old = open_backend("camvid")
+    assert len(wide.metadata.classes) == 19
+    images = np.stack(scenes)
+    new_logits, old_logits = wide(images), old(images)
+    assert np.abs(new_logits[:, :11] - old_logits).max() < 1e-3
+    new, before = new_logits.argmax(1), old_logits.argmax(1)
+    assert (new >= 11).any()
+    assert np.mean(new % 11 == before) > 0.9  # a twin can outdo a rival that its class does not
+
+
+@pytest.mark.parametrize("classes", [10, 23])
+def test_more_classes_than_twice(classes: int, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="networks need PyTorch")
+    from bcpnet.benchmark.networks import widen
+
+    with pytest.raises(UsageError, match="up to 22"):
+        widen("camvid", classes, tmp_path)
