@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bcpnet.benchmark.ceilings import Ceilings
+from bcpnet.benchmark.contest import Row
+from bcpnet.benchmark.memory import Memory
+from bcpnet.benchmark.timing import Times, Timing
 from bcpnet.cli.main import VERBS
 from bcpnet.training.recipes import RECIPES
 
@@ -15,14 +22,42 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
-def test_tables_are_the_results() -> None:
+@pytest.fixture(scope="module")
+def update_docs() -> Any:
+    """tools/update_docs.py as a module."""
     spec = importlib.util.spec_from_file_location("update_docs", ROOT / "tools" / "update_docs.py")
     assert spec is not None
     assert spec.loader is not None
-    update_docs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(update_docs)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_the_results(update_docs: Any) -> None:
     for document in update_docs.TABLES:
         assert update_docs.updated(document) == (ROOT / document).read_text(), "run python tools/update_docs.py"
+
+
+def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = Times(1.0, 1.0, 1.0, 1.0)
+    timing = Timing(30, dict.fromkeys(("pre", "network", "post", "other"), times), Times(4.0, 4.0, 4.0, 4.0), times)
+    slow = replace(timing, segment=Times(20.0, 20.0, 20.0, 20.0))
+    rows = [
+        Row("camvid", "native", "native", (64, 96), None, 11, timing=timing, memory=Memory(50.0, 80.0)),
+        Row("camvid", "usual", "onnxruntime", (64, 96), None, 11, timing=slow, memory=Memory(250.0, 320.0)),
+        Row("camvid", "pytorch", None, (64, 96), None, error="not installed"),
+    ]
+    machine = {"cpu": "Example CPU", "usable_cores": 2, "date": "2026-01-02T03:04:05+00:00"}
+    measured = json.dumps({"rows": [row.as_dict(Ceilings(2, 100.0, 10.0)) for row in rows], "machine": machine})
+    monkeypatch.setattr(update_docs, "results", lambda _: json.loads(measured))
+    assert update_docs.speed_table().splitlines() == [
+        "Example CPU, 2 cores, each runtime's own threads, 2026-01-02:",
+        "",
+        "| frame | backend | frames/s | pre, ms | network, ms | post, ms | times the usual way | peak memory, MiB |",
+        "|---|---|---|---|---|---|---|---|",
+        "| 64x96 | native | 250.0 | 1.0 | 1.0 | 1.0 | 5.0 | 80 |",
+        "| 64x96 | usual | 50.0 | 1.0 | 1.0 | 1.0 | 1.0 | 320 |",
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

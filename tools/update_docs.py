@@ -39,23 +39,32 @@ def weights_table() -> str:
 
 
 def speed_table() -> str:
-    """Frame to class map on the machine that the results name."""
+    """Frame to class map on the machine that the results name; memory and the usual way where they were measured."""
     result = results("benchmark-cpu")
     machine = result["machine"]
-    threads = result["rows"][0]["threads"]
+    rows = [row for row in result["rows"] if row["timing"]]
+    threads = rows[0]["threads"]
     used = f"{threads} threads" if threads else f"{machine['usable_cores']} cores, each runtime's own threads"
-    lines = [
-        f"{machine['cpu']}, {used}, {machine['date'][:10]}:",
-        "",
-        "| frame | backend | frames/s | pre, ms | network, ms | post, ms |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        stages = row["timing"]["stages"]
-        ms = " | ".join(f"{stages[stage]['mean_ms']:.1f}" for stage in ("pre", "network", "post"))
+    usual_fps = {tuple(row["frame_hw"]): row["fps"] for row in rows if row["backend"] == "usual"}
+    header = ["frame", "backend", "frames/s", "pre, ms", "network, ms", "post, ms"]
+    header += ["times the usual way"] * bool(usual_fps)
+    has_memory = all(row.get("memory") for row in rows)
+    header += ["peak memory, MiB"] * has_memory
+    table = [header, ["---"] * len(header)]
+    for row in rows:
         height, width = row["frame_hw"]
-        lines.append(f"| {height}x{width} | {row['backend']} | {row['fps']:.1f} | {ms} |")
-    return "\n".join(lines)
+        stages = row["timing"]["stages"]
+        ms = [f"{stages[stage]['mean_ms']:.1f}" for stage in ("pre", "network", "post")]
+        line = [f"{height}x{width}", row["backend"], f"{row['fps']:.1f}", *ms]
+        if usual_fps:
+            usual = usual_fps.get((height, width))
+            line.append(f"{row['fps'] / usual:.1f}" if usual else "-")
+        if has_memory:
+            line.append(f"{row['memory']['peak']:.0f}")
+        table.append(line)
+    markdown = [f"| {' | '.join(line)} |" for line in table]
+    markdown[1] = markdown[1].replace(" ", "")
+    return "\n".join([f"{machine['cpu']}, {used}, {machine['date'][:10]}:", "", *markdown])
 
 
 def data_table() -> str:
