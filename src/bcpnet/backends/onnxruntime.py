@@ -77,7 +77,10 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
     metadata = Metadata.from_json(entries[KEY], str(path))
     if session.get_inputs()[0].type != "tensor(uint8)":
         raise InputError(f"{path}: takes floats, as bcpnet once wrote them; export its .safetensors again")
-    n_classes = session.get_outputs()[0].shape[1]
+    output = session.get_outputs()[0]
+    if output.name == "class_map":
+        raise InputError(f"{path}: returns class maps, for other programs; bcpnet reads exports without --class-map")
+    n_classes = output.shape[1]
     if n_classes != len(metadata.classes):
         raise InputError(f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}")
     return session, metadata
