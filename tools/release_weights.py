@@ -15,6 +15,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.cli import main as bcpnet
@@ -57,13 +58,7 @@ def main() -> None:
     difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
     print(f"exported; logits differ by {difference:.0e}")
 
-    command = ["evaluate", "--weights", options.name, "--data", "camvid", "--split", "val", "--json"]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        code = bcpnet([*command, "--root", str(options.root)])
-    if code:
-        raise SystemExit(code)
-    result = {"command": f"bcpnet {' '.join(command)} --root DIR", **json.loads(printed.getvalue())}
+    result = score(options.name, options.root)
     write_bytes(RESULTS / f"{options.name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
@@ -75,14 +70,26 @@ def main() -> None:
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
 
-def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, object]) -> str:
+def score(name: str, root: Path) -> dict[str, Any]:
+    """What `bcpnet evaluate` says of weights that ship on CamVid's val, and the command."""
+    command = ["evaluate", "--weights", name, "--data", "camvid", "--split", "val", "--json"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = bcpnet([*command, "--root", str(root)])
+    if code:
+        raise SystemExit(code)
+    return {"command": f"bcpnet {' '.join(command)} --root DIR", **json.loads(printed.getvalue())}
+
+
+def class_table(result: dict[str, Any]) -> str:
+    """IoU per class in Markdown, from the JSON of `bcpnet evaluate`."""
+    shares = ((key, "absent" if value is None else f"{100 * value:.1f}") for key, value in result["iou"].items())
+    return "\n".join(["| class | IoU, % |", "|---|---|", *(f"| {key} | {share} |" for key, share in shares)])
+
+
+def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, Any]) -> str:
     """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`)."""
-    iou = result["iou"]
     miou, accuracy = result["miou"], result["pixel_accuracy"]
-    assert isinstance(iou, dict)
-    assert isinstance(miou, float)
-    assert isinstance(accuracy, float)
-    rows = "\n".join(f"| {key} | {'absent' if value is None else f'{100 * value:.1f}'} |" for key, value in iou.items())
     options = ", ".join(f"{key} {value}" for key, value in metadata.options.items())
     return f"""# Weights `{name}`
 
@@ -101,9 +108,7 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
   night, in rain, elsewhere or from other viewpoints expect less. Not for decisions that safety depends on.
 - **Terms**: {metadata.licence}.
 
-| class | IoU, % |
-|---|---|
-{rows}
+{class_table(result)}
 """
 
 

@@ -1,4 +1,7 @@
-"""The weights that ship: here, for each NAME, a NAME.onnx, a NAME.safetensors and its model card NAME.md."""
+"""The weights that ship: here, for each NAME, a NAME.onnx, its model card NAME.md, and what it was made from.
+
+That is a NAME.safetensors, or for quantised weights the .onnx of another name.
+"""
 
 from __future__ import annotations
 
@@ -46,5 +49,5 @@ def path_of(name: str, suffix: str) -> Path:
         )
     path = _FOLDER / f"{name}{suffix}"
     if not path.is_file():
-        raise UsageError(f"weights {name!r} do not ship as {suffix}")
+        raise UsageError(f"weights {name!r} do not ship as {suffix}, only as .onnx, for onnxruntime and openvino")
     return path
