@@ -102,7 +102,7 @@ def test_bad_files(
 @pytest.mark.parametrize(
     ("weights", "name", "error", "message"),
     [
-        ("network.onnx", "tensorrt", UsageError, "choose from onnxruntime, openvino, pytorch"),
+        ("network.onnx", "tensorrt", UsageError, "choose from native, onnxruntime, openvino, pytorch"),
         ("no-such-weights", None, UsageError, "unknown weights 'no-such-weights'"),
         ("network.onnx", "pytorch", UsageError, r"reads \.safetensors files"),
         ("network.safetensors", "onnxruntime", UsageError, "bcpnet export --weights network.safetensors"),

@@ -1,4 +1,4 @@
-"""Our own engine (bcpnet.native): fused layers in float32 on the CPU. Reads the ONNX files that `bcpnet export` writes."""
+"""Our own engine (bcpnet.native): fused layers in float32 on the CPU, from the files that `bcpnet export` writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from bcpnet.errors import InputError, UsageError
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.native import kernels, library
-from bcpnet.native.fusion import UnsupportedError, fuse
+from bcpnet.native.expressions import UnsupportedError
+from bcpnet.native.fusion import fuse
 from bcpnet.native.onnx_file import read_onnx
 from bcpnet.native.program import Placed, Program
 

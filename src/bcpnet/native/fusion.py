@@ -1,74 +1,23 @@
-"""An ONNX graph as the fused steps that the C engine runs: front, depthwise convolution and 1x1 convolution in one.
+"""A network as fused steps for the C engine: front, depthwise convolution and 1x1 convolution in one.
 
-The graph is first read as expressions, then covered with steps from the output backwards. Networks of 1x1 and depthwise
-convolutions, their sums, 3x3 pooling and doubling by repetition can be covered: BCPNet with the MobileNetV2 encoder.
+Steps are found from the output backwards. Networks of 1x1 and depthwise convolutions, weighted sums, squeeze and
+excite, 3x3 pooling and doubling by repetition can be covered: BCPNet with any of its encoders.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from bcpnet.native.onnx_file import Graph, Node
-
-Floats = npt.NDArray[np.float32]
-
-
-class UnsupportedError(ValueError):
-    """The engine cannot run this graph; the text says what it met."""
-
-
-class Kind(IntEnum):
-    """Of activations, as in layers.h."""
-
-    LINEAR, CLIP, HARD_SWISH, SWISH = range(4)
+from bcpnet.native.expressions import NO_ACTIVATION, Activation, UnsupportedError, Value, expression
+from bcpnet.native.onnx_file import Graph
 
 
 class Sampling(IntEnum):
     """How a source is read, as in layers.h: as it is, doubled by repetition, the 3x3 maximum at stride 2."""
 
     SAME, UPSAMPLED, POOLED = range(3)
-
-
-@dataclass(frozen=True)
-class Activation:
-    """`kind`, and the bounds of CLIP."""
-
-    kind: Kind = Kind.LINEAR
-    low: float = 0.0
-    high: float = 0.0
-
-
-@dataclass(eq=False)
-class Value:
-    """A value of the graph: what made it from `inputs`.
-
-    Attributes:
-        made_by: "frame", "conv", "activation", "scale", "upsample", "pool", "mean", "sum", "gated" or
-            "sigmoid".
-        weights, bias: of "conv", K x C x k x k and K.
-        depthwise, stride: of "conv".
-        factor: of "scale".
-    """
-
-    made_by: str
-    inputs: tuple[Value, ...] = ()
-    weights: Floats = field(default_factory=lambda: np.empty((0, 0, 0, 0), np.float32))
-    bias: Floats = field(default_factory=lambda: np.empty(0, np.float32))
-    depthwise: bool = False
-    stride: int = 1
-    activation: Activation = Activation()
-    factor: float = 1.0
-
-    @property
-    def pointwise(self) -> bool:
-        """Whether this is a 1x1 convolution."""
-        return self.made_by == "conv" and not self.depthwise and self.weights.shape[2:] == (1, 1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +47,7 @@ class Step:
     sources: tuple[Source, ...]
     pool: bool = False
     expand: Value | None = None
-    front_activation: Activation = Activation()
+    front_activation: Activation = NO_ACTIVATION
     depthwise: Value | None = None
     project: Value | None = None
     squeeze: bool = False
@@ -112,89 +61,38 @@ def fuse(graph: Graph) -> tuple[list[Step], float]:
     Raises:
         UnsupportedError: something that no step does.
     """
-    values, mean = _expressions(graph)
-    cover = _Cover(values[graph.outputs[0]])
-    cover.emit(cover.output)
+    try:
+        output, mean = expression(graph)
+        cover = _Cover(output)
+        cover.emit(cover.output)
+        for step in cover.steps:
+            _check(step, cover.steps)
+    except (LookupError, TypeError) as error:  # attributes left out, wrong shapes: files that others wrote
+        raise UnsupportedError(f"a graph of another form: {error}") from error
     return cover.steps, mean
 
 
-def _expressions(graph: Graph) -> tuple[dict[str, Value], float]:
-    values: dict[str, Value] = {graph.inputs[0]: Value("frame")}
-    mean = 0.0
-    for node in graph.nodes:
-        tensors = [values[name] for name in node.inputs if name in values]
-        if node.operator == "Shape" or not tensors:
-            continue  # sizes: they follow from the input's
-        constants = [graph.constants[name] for name in node.inputs if name in graph.constants]
-        if node.operator == "Sub" and tensors[0].made_by == "frame":
-            mean = float(constants[0])
-        values[node.outputs[0]] = _expression(node, tensors, constants)
-    return values, mean
+def channels_of(step: Step, steps: list[Step]) -> int:
+    """Channels of a step's output."""
+    while step.project is None:
+        source = step.sources[0]
+        assert source.step is not None
+        step = steps[source.step]
+    return len(step.project.weights)
 
 
-def _expression(node: Node, tensors: list[Value], constants: list[npt.NDArray[Any]]) -> Value:
-    operator, of = node.operator, node.attributes
-    first = tensors[0]
-    if first.made_by == "frame" and operator in ("Cast", "Transpose", "Sub"):
-        return first
-    if operator == "Conv":
-        return _conv(of, first, constants)
-    if operator == "Relu":
-        return Value("activation", (first,), activation=Activation(Kind.CLIP, 0.0, float("inf")))
-    if operator == "Clip":
-        low, high = map(float, constants)
-        return Value("activation", (first,), activation=Activation(Kind.CLIP, low, high))
-    if operator == "HardSigmoid" and first.made_by == "conv":
-        slope, middle = of["alpha"], of["beta"]
-        line = replace(first, weights=first.weights * slope, bias=first.bias * slope + middle)
-        return Value("activation", (line,), activation=Activation(Kind.CLIP, 0.0, 1.0))
-    if operator == "ReduceMean" and constants[0].tolist() == [2, 3]:
-        return Value("mean", (first,))
-    if operator == "HardSwish":
-        return Value("activation", (first,), activation=Activation(Kind.HARD_SWISH))
-    if operator == "Sigmoid":
-        return Value("sigmoid", (first,))
-    if operator == "Mul" and len(tensors) == 2:
-        for one, other in (tensors, tensors[::-1]):
-            if other.made_by == "sigmoid" and other.inputs[0] is one:
-                return Value("activation", (one,), activation=Activation(Kind.SWISH))
-            if _mean_of(other) is one:
-                return Value("gated", (one, other))
-    if operator == "Mul" and len(tensors) == 1 and constants[0].size == 1:
-        return Value("scale", (first,), factor=float(constants[0]))
-    if operator == "Add" and len(tensors) == 2:
-        return Value("sum", tuple(tensors))
-    if operator == "MaxPool" and (of["kernel_shape"], of["strides"], of["pads"]) == ([3, 3], [2, 2], [1] * 4):
-        return Value("pool", (first,))
-    if operator == "Resize" and of.get("mode") == "nearest" and constants[-1].tolist() == [1, 1, 2, 2]:
-        return Value("upsample", (first,))
-    if operator == "Slice" and first.made_by == "upsample":
-        return first  # cut to the size of what it is added to
-    raise UnsupportedError(f"{operator} of {', '.join(value.made_by for value in tensors)}")
-
-
-def _mean_of(gate: Value) -> Value | None:
-    """What a squeeze-and-excite gate is computed from; None if this is no such gate."""
-    while gate.made_by in ("activation", "conv"):
-        gate = gate.inputs[0]
-    return gate.inputs[0] if gate.made_by == "mean" else None
-
-
-def _conv(of: dict[str, Any], value: Value, constants: list[npt.NDArray[Any]]) -> Value:
-    weights = constants[0].astype(np.float32)
-    bias = constants[1].astype(np.float32) if len(constants) > 1 else np.zeros(len(weights), np.float32)
-    kernel, stride, group = weights.shape[2], of["strides"][0], of["group"]
-    if of["dilations"] != [1, 1] or of["strides"] != [stride] * 2 or of["pads"] != [kernel // 2] * 4:
-        raise UnsupportedError("a convolution with dilation or unusual padding")
-    depthwise = group > 1
-    known = (
-        (depthwise and group == len(weights) and kernel in (3, 5) and stride in (1, 2))
-        or (value.made_by == "frame" and weights.shape[1:] == (3, 3, 3) and stride == 2)
-        or (group == 1 and kernel == 1 and stride == 1)
-    )
-    if not known:
-        raise UnsupportedError(f"a convolution {weights.shape} of stride {stride} in {group} groups")
-    return Value("conv", (value,), weights, bias, depthwise, stride)
+def _check(step: Step, steps: list[Step]) -> None:
+    """Raises UnsupportedError where channels do not go together: the engine reads memory by them."""
+    given = [3 if source.step is None else channels_of(steps[source.step], steps) for source in step.sources]
+    ends = [channels_of(steps[index], steps) for index in (step.residual, step.gate) if index is not None]
+    chain, channels = [], given[0]
+    for conv in (step.expand, step.depthwise, step.project):
+        if conv is not None:
+            chain += [len(conv.bias) == len(conv.weights), channels == len(conv.weights) or not conv.depthwise]
+            chain.append(conv.depthwise or conv.weights.shape[1] == channels)
+            channels = len(conv.weights)
+    if not all(chain) or len(set(given)) > 1 or any(count != channels for count in ends):
+        raise UnsupportedError("convolutions whose channels do not go together")
 
 
 class _Cover:
@@ -216,14 +114,16 @@ class _Cover:
         inputs = tuple(self._merge(one) for one in value.inputs)
         merged = replace(value, inputs=inputs)
         if value.made_by == "activation" and inputs[0].made_by in ("conv", "sum"):
-            if inputs[0].activation != Activation():
+            if inputs[0].activation != NO_ACTIVATION:
                 raise UnsupportedError("two activations in a row")
             merged = replace(inputs[0], activation=value.activation)
         elif value.made_by == "sum":
             flat = [
                 term
                 for one in inputs
-                for term in (one.inputs if one.made_by == "sum" and one.activation == Activation() and _scaled(one) else (one,))
+                for term in (
+                    one.inputs if one.made_by == "sum" and one.activation == NO_ACTIVATION and _scaled(one) else (one,)
+                )
             ]
             merged = replace(merged, inputs=tuple(flat))
         self._merged[id(value)] = merged
@@ -250,7 +150,7 @@ class _Cover:
             step = Step((Source(None),), project=value)
         elif value.made_by == "gated":
             step = self._gated(value, None)
-        elif value.made_by == "sum" and value.activation == Activation() and len(value.inputs) == 2:
+        elif value.made_by == "sum" and value.activation == NO_ACTIVATION and len(value.inputs) == 2:
             for one, other in (value.inputs, value.inputs[::-1]):
                 if self._alone(one) and (one.pointwise or one.made_by == "gated"):
                     compute = self._product if one.pointwise else self._gated

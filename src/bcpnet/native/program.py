@@ -1,4 +1,4 @@
-"""A network ready for the C engine: weights packed for this CPU's vectors, and layers placed in memory for each size."""
+"""A network ready for the C engine: weights packed for this CPU's vectors, tensors placed for each frame size."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bcpnet.native.fusion import Activation, Floats, Sampling, Source, Step, UnsupportedError, Value
+from bcpnet.native.expressions import Activation, Floats, UnsupportedError, Value
+from bcpnet.native.fusion import Sampling, Step, channels_of
 
 _SAME, _POOLED = Sampling.SAME, Sampling.POOLED
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
@@ -112,7 +112,7 @@ class Program:
             UnsupportedError: a sum of maps whose sizes do not go together.
         """
         sizes, fronts = self._sizes(size_hw)
-        channels = [_channels(step, self._steps) for step in self._steps]
+        channels = [channels_of(step, self._steps) for step in self._steps]
         lengths = [height * width * count for (height, width), count in zip(sizes, channels, strict=True)]
         offsets, total = _offsets(lengths, self._last_use)
         memory = _aligned(total + 64)  # vectors may be read past the last channel
@@ -175,7 +175,7 @@ class Program:
         for at, source in enumerate(step.sources):
             layer.sources[at].sampling, layer.sources[at].factor = source.sampling, source.factor
         if step.project is None:
-            layer.kind, layer.channels = _POOL if step.pool else _SCALE, _channels(step, self._steps)
+            layer.kind, layer.channels = _POOL if step.pool else _SCALE, channels_of(step, self._steps)
             return layer
         layer.project = self._product(step.project)
         if step.squeeze:
@@ -233,14 +233,6 @@ def _used(step: Step) -> list[int]:
     return [index for index in used if index is not None]
 
 
-def _channels(step: Step, steps: list[Step]) -> int:
-    while step.project is None:
-        source: Source = step.sources[0]
-        assert source.step is not None
-        step = steps[source.step]
-    return len(step.project.weights)
-
-
 def _halved(size_hw: tuple[int, int]) -> tuple[int, int]:
     return -(-size_hw[0] // 2), -(-size_hw[1] // 2)
 
@@ -269,7 +261,7 @@ def _offsets(lengths: list[int], last_use: list[int]) -> tuple[list[int], int]:
 
 
 def _tile(layer: _CLayer, threads: int) -> tuple[int, int]:
-    """Height and width of the tiles that a layer's output is cut into: each fits the cache, and all threads get some."""
+    """Height and width of the tiles that a layer's output is cut into: fit for the cache, some for every thread."""
     height, width = layer.out_height, layer.out_width
     tile_width = width
     if layer.kind == _SEPARABLE:
