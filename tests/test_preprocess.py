@@ -1,13 +1,19 @@
-"""Frame -> network input."""
+"""Frame -> network input; the resizing in C, for every CPU level, is Pillow's to the bit."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
+import PIL
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet import native
+from bcpnet.preprocess import _resize_in_c, _resize_in_pillow, network_size_hw, preprocess
+
+KERNELS = {level: kernels for level in native.LEVELS if (kernels := native.kernels(level)) is not None}
+every_level = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
 
 sides = st.integers(1, 5000)
 
@@ -65,3 +71,54 @@ def test_tiny_frames(frame_hw: tuple[int, int]) -> None:
     resized = preprocess(np.full((*frame_hw, 3), 64, np.uint8), size_hw)
     assert resized.shape == (*size_hw, 3)
     assert (resized == 64).all()
+
+
+def _noise(height: int, width: int, seed: int) -> npt.NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    levels = rng.integers(0, 256, 256, dtype=np.uint8) if seed % 2 else np.array([0, 255], np.uint8)
+    return rng.choice(levels, (height, width, 3))
+
+
+some_sides = st.one_of(st.integers(1, 12), st.integers(1, 90), st.integers(1, 400))
+
+
+@every_level
+@settings(deadline=None, max_examples=150)
+@given(frame_hw=st.tuples(some_sides, some_sides), size_hw=st.tuples(some_sides, some_sides), seed=st.integers(0, 999))
+@example((108, 192), (36, 64), 0)
+@example((1, 1), (9, 7), 0)  # one pixel, growing
+@example((333, 444), (1, 1), 0)  # to one pixel
+@example((300, 300), (8, 299), 1)  # far more rows go than columns
+@example((50, 64), (50, 40), 1)  # along rows only
+@example((50, 64), (41, 64), 1)  # along columns only
+def test_resizing_in_c_is_pillows(kernels: int, frame_hw: tuple[int, int], size_hw: tuple[int, int], seed: int) -> None:
+    rows_dropped, columns_dropped = (have - want for have, want in zip(frame_hw, size_hw, strict=True))
+    assume(frame_hw != size_hw)
+    # Until Pillow 13 rows always went first, which rounds otherwise.
+    assume(int(PIL.__version__.split(".")[0]) >= 13 or not 0 < rows_dropped > 2 * columns_dropped)
+    frame = _noise(*frame_hw, seed)
+    before = frame.copy()
+    np.testing.assert_array_equal(_resize_in_c(kernels, frame, size_hw), _resize_in_pillow(frame, size_hw))
+    np.testing.assert_array_equal(frame, before)
+
+
+@every_level
+@pytest.mark.parametrize("turned", [False, True])
+def test_tens_of_thousands_of_white_pixels_stay_white(kernels: int, turned: bool) -> None:
+    frame = np.full((3, 60000, 3), 255, np.uint8)
+    size_hw = (3, 1)
+    if turned:
+        frame, size_hw = np.ascontiguousarray(frame.transpose(1, 0, 2)), (1, 3)
+    assert (_resize_in_c(kernels, frame, size_hw) == 255).all()
+
+
+@every_level
+@pytest.mark.parametrize("size_hw", [(20, 30), (20, 61), (47, 30), (5, 60), (90, 100)])
+def test_any_memory_layout(kernels: int, size_hw: tuple[int, int]) -> None:
+    frame = _noise(47, 61, 3)
+    expected = _resize_in_pillow(frame, size_hw)
+    cut_out = np.pad(frame, ((2, 3), (4, 5), (0, 0)), constant_values=77)[2:-3, 4:-5]
+    with_alpha = np.pad(frame, ((0, 0), (0, 0), (0, 1)))[..., :3]
+    upside_down, mirrored = frame[::-1].copy()[::-1], frame[:, ::-1].copy()[:, ::-1]
+    for other in (cut_out, with_alpha, upside_down, mirrored, frame[..., ::-1].copy()[..., ::-1]):
+        np.testing.assert_array_equal(_resize_in_c(kernels, other, size_hw), expected)

@@ -21,6 +21,10 @@ _FUNCTIONS = {
     "bcpnet_pool": (_POINTER, [_INT]),
     "bcpnet_pool_free": (None, [_POINTER]),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+    "bcpnet_resize": (
+        _INT,
+        [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _INT, _INT, *[_POINTER, _POINTER, _INT] * 2, _INT],
+    ),
     "bcpnet_upsample_argmax": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_SIZE] * 3, _POINTER, _INT, _INT]),
 }
 
@@ -33,11 +37,11 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         loaded = ctypes.CDLL(spec.origin)
-    except OSError:  # built for another machine
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(loaded, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError):  # built for another machine, or from older sources
         return None
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(loaded, name)
-        function.restype, function.argtypes = result, arguments
     return loaded
 
 

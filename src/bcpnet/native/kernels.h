@@ -14,12 +14,30 @@ typedef struct {
     ptrdiff_t class_stride, row_stride, pixel_stride;
 } Logits;
 
+/* How one axis is resized. Of each output pixel: its first input pixel, and `taps` weights, 22 bits behind the point;
+   0 taps where its size stays. */
+typedef struct {
+    const int32_t *first, *weights;
+    int taps;
+} Taps;
+
+typedef struct {
+    const uint8_t *frame; /* height x width x 3, `stride` bytes from row to row */
+    ptrdiff_t stride;
+    int height, width;
+    uint8_t *out; /* out_height x out_width x 3 */
+    int out_height, out_width;
+    Taps y, x;
+    int down_first; /* else rows are resized before columns */
+} Resizing;
+
 typedef struct {
     const char *level;  /* "avx512", "avx2" or "baseline" */
     int lanes, widest;  /* floats in a vector; vectors in the widest panel of a product's weights */
     void (*layer_tile)(const Layer *layer, int tile, float *scratch);
     /* Of the calls below that return int: 1, or 0 where memory is short. */
     int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
+    int (*resize)(const Resizing *what);
 } Kernels;
 
 #if defined(__x86_64__) || defined(__i386__)

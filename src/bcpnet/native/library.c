@@ -42,3 +42,12 @@ int bcpnet_upsample_argmax(const Kernels *of, const float *logits, int classes, 
     Logits from = {logits, classes, height, width, class_stride, row_stride, pixel_stride};
     return of->upsample_argmax(&from, class_map, out_height, out_width);
 }
+
+int bcpnet_resize(const Kernels *of, const uint8_t *frame, ptrdiff_t stride, int height, int width, uint8_t *out,
+                  int out_height, int out_width, const int32_t *first_y, const int32_t *weights_y, int taps_y,
+                  const int32_t *first_x, const int32_t *weights_x, int taps_x, int down_first)
+{
+    Resizing what = {frame, stride, height, width, out, out_height, out_width, {first_y, weights_y, taps_y},
+                     {first_x, weights_x, taps_x}, down_first};
+    return of->resize(&what);
+}

@@ -11,10 +11,8 @@
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
 typedef int32_t vint __attribute__((vector_size(4 * LANES)));
-typedef uint8_t vbyte __attribute__((vector_size(LANES)));
 /* The same in memory, at any address. */
 typedef float vfloat_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef uint8_t vbyte_memory __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -42,6 +40,47 @@ INLINE vfloat vmin(vfloat a, vfloat b)
 {
     vint smaller = a < b;
     return (vfloat)((smaller & (vint)a) | (~smaller & (vint)b));
+}
+#endif
+
+/* LANES bytes as integers; and back, what is over 255 as 255. GCC moves them one by one if left to itself. */
+#if defined(__AVX512F__) && LANES == 16
+INLINE vint load_bytes(const uint8_t *from) { return (vint)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)); }
+INLINE void store_bytes(uint8_t *to, vint v) { _mm_storeu_si128((__m128i *)to, _mm512_cvtusepi32_epi8((__m512i)v)); }
+#elif defined(__AVX2__) && LANES == 8
+INLINE vint load_bytes(const uint8_t *from) { return (vint)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from)); }
+INLINE void store_bytes(uint8_t *to, vint v)
+{
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+    _mm_storel_epi64((__m128i *)to, _mm_packus_epi16(words, words));
+}
+#elif defined(__SSE2__) && LANES == 4
+INLINE vint load_bytes(const uint8_t *from)
+{
+    int32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    __m128i words = _mm_unpacklo_epi8(_mm_cvtsi32_si128(bytes), _mm_setzero_si128());
+    return (vint)_mm_unpacklo_epi16(words, _mm_setzero_si128());
+}
+INLINE void store_bytes(uint8_t *to, vint v)
+{
+    __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
+    int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(to, &bytes, sizeof bytes);
+}
+#else
+typedef uint8_t vbyte __attribute__((vector_size(LANES)));
+INLINE vint load_bytes(const uint8_t *from)
+{
+    vbyte bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return __builtin_convertvector(bytes, vint);
+}
+INLINE void store_bytes(uint8_t *to, vint v)
+{
+    vint over = v > 255;
+    vbyte bytes = __builtin_convertvector((over & 255) | (~over & v), vbyte);
+    memcpy(to, &bytes, sizeof bytes);
 }
 #endif
 
