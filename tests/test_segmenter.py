@@ -64,6 +64,18 @@ def test_class_map_lies_on_the_image(segmenter: Segmenter, frame_hw: tuple[int, 
     assert all(milliseconds >= 0 for milliseconds in result.timings_ms.values())
 
 
+def test_a_backend_may_return_class_maps() -> None:
+    class WholeMaps(BrightestChannel):
+        def class_maps(self, images: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+            assert images.shape == (1, 64, 96, 3)
+            return np.full((1, *size_hw), 2, np.uint8)
+
+    result = Segmenter(WholeMaps())(_thirds(37, 56))
+    assert result.class_map.shape == (37, 56)
+    assert result.shares()["blue"] == 1
+    assert list(result.timings_ms) == ["pre", "network"]
+
+
 def test_network_size() -> None:
     backend = BrightestChannel()
     Segmenter(backend)(_thirds(128, 192))

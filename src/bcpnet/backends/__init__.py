@@ -25,14 +25,16 @@ _TABLE = {
     "onnxruntime": _Entry("OnnxRuntimeBackend", ".onnx", "all"),
     "openvino": _Entry("OpenVinoBackend", ".onnx", "openvino"),
     "pytorch": _Entry("PytorchBackend", ".safetensors", "train"),
+    "cuda_fp16": _Entry("CudaFp16Backend", ".safetensors", "train"),
 }
-BACKENDS = tuple(_TABLE)
+# Those that compute in float32, on any machine: they agree but for rounding. The others run when asked for.
+BACKENDS = tuple(name for name in _TABLE if name != "cuda_fp16")
 
 
 def weights_suffix(name: str) -> str:
     """The kind of file that backend `name` reads: ".onnx" or ".safetensors". Raises UsageError for an unknown name."""
     if name not in _TABLE:
-        raise UsageError(f"unknown backend {name!r}: choose from {', '.join(BACKENDS)}, auto")
+        raise UsageError(f"unknown backend {name!r}: choose from {', '.join(_TABLE)}, auto")
     return _TABLE[name].suffix
 
 
@@ -48,7 +50,7 @@ def open_backend(
         weights: a name of `bcpnet.weights.shipped()`, or the path of a .onnx or .safetensors file.
         name: one of BACKENDS; by default "pytorch" for a .safetensors file, and for all else "native" where it was
             compiled and runs such a network, "onnxruntime" where not. "auto" = the fastest here, by a trial that is
-            remembered (`bcpnet.backends.auto`).
+            remembered (`bcpnet.backends.auto`). "cuda_fp16" = float16 on an NVIDIA GPU.
         threads: number of CPU threads; by default the runtime's own choice.
         size_hw: for "auto": of the network's input; by default what a 16:9 frame is resized to.
 

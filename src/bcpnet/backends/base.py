@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ class Backend(Protocol):
     """Runs one network. It may be called from several threads at once.
 
     Attributes:
-        name: "onnxruntime", "openvino" or "pytorch".
+        name: in `bcpnet.backends`.
         metadata: what came with the weights.
     """
 
@@ -26,5 +26,20 @@ class Backend(Protocol):
 
         Raises:
             InputError: the runtime fails, which it does where the memory is not enough.
+        """
+        ...
+
+
+@runtime_checkable
+class ClassMapBackend(Backend, Protocol):
+    """A backend that also upsamples and takes the argmax where it runs the network: only class maps leave a GPU."""
+
+    def class_maps(self, images: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """N x h x w x 3 uint8 images, RGB, at network size -> N x H x W uint8 class maps of `size_hw`.
+
+        What `bcpnet.upsample.upsample_argmax` gives on the logits, ties aside.
+
+        Raises:
+            InputError: as `Backend.__call__`.
         """
         ...
