@@ -38,6 +38,7 @@ def main() -> None:
 
     result = score(name, options.root)
     write_bytes(RESULTS / f"{name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
+    write_bytes(RESULTS / f"{name}-info.json", (RESULTS / f"{options.name}-info.json").read_bytes())  # the same network
     exact = json.loads((RESULTS / f"{options.name}-val.json").read_text())
     card = model_card(options.name, open_backend(name).metadata, result, exact)
     write_bytes(WEIGHTS / f"{name}.md", card.encode())

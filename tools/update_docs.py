@@ -26,7 +26,7 @@ def weights_table() -> str:
         "| name | network | classes | CamVid val mIoU, % | pixel accuracy, % | weakest classes, IoU % |",
         "|---|---|---|---|---|---|",
     ]
-    for path in sorted((REPOSITORY / "src" / "bcpnet" / "weights").glob("*.onnx")):
+    for path in sorted((REPOSITORY / "src" / "bcpnet" / "weights").glob("*.onnx"), key=lambda path: path.stem):
         result, network = results(f"{path.stem}-val"), results(f"{path.stem}-info")
         millions = network["parameters"] / 1e6
         weakest = sorted((iou, name) for name, iou in result["iou"].items() if iou is not None)[:3]
