@@ -1,12 +1,10 @@
-"""Laws of colours and overlays; legends, sheets and matrices of the promised sizes with nothing cut off."""
+"""Legends, sheets and matrices of the promised sizes with nothing cut off."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from bcpnet import draw
@@ -24,43 +22,6 @@ def noise(height: int, width: int) -> npt.NDArray[np.uint8]:
 def many_classes(count: int) -> ClassSet:
     colours = tuple((int(r), int(g), int(b)) for r, g, b in RNG.integers(0, 256, (count, 3)))
     return ClassSet("many", tuple(f"class {index}" for index in range(count)), colours)
-
-
-def test_colour_map_is_the_palette_at_each_pixel() -> None:
-    class_map = np.arange(256, dtype=np.uint8).reshape(8, 32)
-    np.testing.assert_array_equal(draw.colour_map(class_map, PALETTE), PALETTE[class_map])
-
-
-@given(
-    height=st.integers(1, 140),
-    width=st.integers(1, 40),
-    opacity=st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),
-    ignored=st.booleans(),
-    seed=st.integers(0, 1000),
-)
-@settings(max_examples=60, deadline=None)
-def test_overlay_is_the_weighted_mean(height: int, width: int, opacity: float, ignored: bool, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    image = rng.choice(np.array([0, 1, 127, 128, 254, 255], np.uint8), (height, width, 3))
-    class_map = rng.integers(0, 255, (height, width), dtype=np.uint8)
-    if ignored:
-        class_map[rng.random((height, width)) < 0.3] = 255
-    palette = rng.choice(np.array([0, 1, 127, 128, 254, 255], np.uint8), (256, 3))
-    before = image.copy()
-
-    result = draw.overlay(image, class_map, palette, opacity)
-
-    assert result.dtype == np.uint8
-    np.testing.assert_array_equal(image, before)
-    untouched = class_map == 255
-    np.testing.assert_array_equal(result[untouched], image[untouched])
-    colours = palette[class_map]
-    mean = (1 - opacity) * image.astype(float) + opacity * colours
-    assert np.abs(result - mean)[~untouched].max(initial=0) <= 2  # roundings: image 1, colour 1/2, opacity 1/2
-    if opacity == 0:
-        np.testing.assert_array_equal(result, image)
-    if opacity == 1:
-        np.testing.assert_array_equal(result[~untouched], colours[~untouched])
 
 
 @pytest.mark.parametrize("size_hw", [(360, 480), (361, 481), (1080, 1920), (97, 97), (1, 1)])

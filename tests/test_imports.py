@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "class_map": ("backends", "upsample"),
     "cli": ("",),  # everything; nobody imports it
     "data": ("images", "labels"),
-    "draw": ("native",),
+    "draw": ("overlay",),
     "errors": (),
     "evaluation": ("backends", "data", "labels", "metrics", "pipeline", "preprocess", "upsample"),
     "export": ("backends", "checkpoint", "metadata", "networks", "preprocess"),
@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics": (),
     "native": (),
     "networks": ("preprocess",),
+    "overlay": ("native",),
     "pipeline": ("machine",),
     "prediction": ("draw", "media", "pipeline", "segmenter", "submission"),
     "preprocess": ("native",),

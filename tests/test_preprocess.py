@@ -25,7 +25,7 @@ def test_network_size(frame_hw: tuple[int, int], short_side: int) -> None:
     short = int(np.argmin(frame_hw))
     assert abs(size_hw[short] - short_side) <= 4
     aspect = max(frame_hw) / min(frame_hw)
-    assert abs(max(size_hw) - min(aspect, 8) * short_side) <= 4
+    assert abs(max(size_hw) - min(aspect, 8) * short_side) <= 4 + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,9 @@ def test_any_memory_layout(kernels: int, size_hw: tuple[int, int]) -> None:
     upside_down, mirrored = frame[::-1].copy()[::-1], frame[:, ::-1].copy()[:, ::-1]
     for other in (cut_out, with_alpha, upside_down, mirrored, frame[..., ::-1].copy()[..., ::-1]):
         np.testing.assert_array_equal(_resize_in_c(kernels, other, size_hw), expected)
+
+
+@pytest.mark.parametrize("frame", [np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3))])
+def test_other_shapes_and_types_are_refused(frame: npt.NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="need H x W x 3 uint8"):
+        preprocess(frame, (32, 32))

@@ -11,56 +11,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-Picture = npt.NDArray[np.uint8]  # H x W x 3, RGB
+from bcpnet.overlay import Picture, colour_map, overlay
+
+__all__ = ["Colour", "Picture", "colour_map", "contact_sheet", "draw_confusion", "overlay", "with_legend"]
+
 Colour = tuple[int, int, int]
 _Font = ImageFont.FreeTypeFont
 
-_IGNORE = 255
 _PAPER, _INK, _GREY, _PALE = (250, 250, 250), (32, 34, 38), (110, 114, 120), (228, 229, 232)
 _LEAST_LEGEND_WIDTH = 320  # pixels; a smaller picture is set in the middle above it
 _ROWS_OF_ANY_LEGEND = 10  # a longer legend is cut where it would be higher than half the picture
-_BLOCK_ROWS = 64  # rows of an overlay made at a time, so that what lies between stays in the cache
 
 # White to navy through the square root of the share, so that a confusion of 1 % can be seen.
 _HEAT_STOPS = ((255, 112, 12), (255, 168, 40), (255, 214, 104))  # red, green, blue at 0, 1/2 and 1
 _HEAT = np.stack([np.interp(np.arange(256), (0, 127.5, 255), stops) for stops in _HEAT_STOPS], 1).astype(np.uint8)
-
-
-def colour_map(class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> Picture:
-    """H x W uint8 class map -> H x W x 3 uint8: the colour of each pixel's class in `palette`, 256 x 3 uint8."""
-    return np.array(_coloured(class_map, palette))
-
-
-def overlay(
-    image: Picture, class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8], opacity: float = 0.5
-) -> Picture:
-    """The image under the colours of its classes.
-
-    Args:
-        image: H x W x 3 uint8.
-        class_map: H x W uint8; where it is 255 (ignore) the image stays as it is.
-        palette: 256 x 3 uint8.
-        opacity: of the colours, in steps of 1/256; 0 gives the image, 1 the colours.
-
-    Returns:
-        H x W x 3 uint8.
-    """
-    # The image's part is rounded down, so that the sum stays under 256. 1080p: 3 ms at one half, 6 at another
-    # opacity, where Pillow's blend of whole frames takes 10.
-    weight = round(opacity * 256)
-    colours = ((palette.astype(np.uint16) * weight + 128) >> 8).astype(np.uint8)
-    picture = np.empty_like(image)
-    for start in range(0, len(image), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        if weight == 128:
-            np.right_shift(image[rows], 1, out=picture[rows])
-        else:
-            picture[rows] = (image[rows].astype(np.uint16) * np.uint16(256 - weight)) >> 8
-        picture[rows] += np.asarray(_coloured(class_map[rows], colours))
-    ignored = class_map == _IGNORE
-    if ignored.any():
-        picture[ignored] = image[ignored]
-    return picture
 
 
 def with_legend(
@@ -163,12 +127,6 @@ def draw_confusion(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> Pictu
     _text_upwards(sheet, (margin + 8, top + side / 2), "ground truth", heading_font, _GREY, centred=True)
     _heat_scale(sheet, left + side + 20, top, min(side, 320))
     return np.array(sheet)
-
-
-def _coloured(class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> Image.Image:
-    picture = Image.fromarray(class_map)
-    picture.putpalette(palette.tobytes())
-    return picture.convert("RGB")  # 1 ms at 1080p, where indexing the palette takes 27
 
 
 def _fitted(picture: Image.Image, size: tuple[int, int]) -> Image.Image:

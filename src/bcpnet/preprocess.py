@@ -59,8 +59,10 @@ def preprocess(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.ND
         h x w x 3 uint8; `frame` itself where it has that size and no gaps in memory.
 
     Raises:
-        MemoryError: for lack of memory.
+        ValueError: a frame of another shape or type.
     """
+    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        raise ValueError(f"a frame of shape {frame.shape} and type {frame.dtype}: need H x W x 3 uint8")
     if frame.shape[:2] == tuple(size_hw):
         return np.ascontiguousarray(frame)
     kernels = native.kernels()

@@ -21,6 +21,8 @@ _FUNCTIONS = {
     "bcpnet_pool": (_POINTER, [_INT]),
     "bcpnet_pool_free": (None, [_POINTER]),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+    "bcpnet_colour_map": (None, [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _POINTER]),
+    "bcpnet_overlay": (_INT, [_POINTER, *[_POINTER, _SIZE] * 2, _INT, _INT, _POINTER, _INT, _POINTER]),
     "bcpnet_resize": (
         _INT,
         [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _INT, _INT, *[_POINTER, _POINTER, _INT] * 2, _INT],

@@ -38,6 +38,10 @@ typedef struct {
     /* Of the calls below that return int: 1, or 0 where memory is short. */
     int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
     int (*resize)(const Resizing *what);
+    int (*overlay)(const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels, ptrdiff_t stride, int height,
+                   int width, const uint8_t *palette, int weight, uint8_t *out);
+    void (*colour_map)(const uint8_t *labels, ptrdiff_t stride, int height, int width, const uint8_t *palette,
+                       uint8_t *out);
 } Kernels;
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -51,3 +51,15 @@ int bcpnet_resize(const Kernels *of, const uint8_t *frame, ptrdiff_t stride, int
                      {first_x, weights_x, taps_x}, down_first};
     return of->resize(&what);
 }
+
+int bcpnet_overlay(const Kernels *of, const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels,
+                   ptrdiff_t stride, int height, int width, const uint8_t *palette, int weight, uint8_t *out)
+{
+    return of->overlay(image, image_stride, labels, stride, height, width, palette, weight, out);
+}
+
+void bcpnet_colour_map(const Kernels *of, const uint8_t *labels, ptrdiff_t stride, int height, int width,
+                       const uint8_t *palette, uint8_t *out)
+{
+    of->colour_map(labels, stride, height, width, palette, out);
+}
