@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -62,6 +63,23 @@ class Metadata:
                 f"this version does (pixel - {MEAN}) * {SCALE}"
             )
         return metadata
+
+
+def of_onnx(entries: Mapping[str, str], n_classes: int, where: str) -> Metadata:
+    """The metadata in an ONNX file's own entries, of a network with `n_classes` logits; `where` names it in errors.
+
+    Raises:
+        InputError: none, unreadable, or of another number of classes.
+    """
+    if KEY not in entries:
+        raise InputError(
+            f"{where}: ONNX without bcpnet's metadata (classes, colours, preprocessing); "
+            "write it with `bcpnet export --weights W OUT.onnx`"
+        )
+    metadata = Metadata.from_json(entries[KEY], where)
+    if n_classes != len(metadata.classes):
+        raise InputError(f"{where}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}")
+    return metadata
 
 
 def _check(metadata: Metadata) -> None:

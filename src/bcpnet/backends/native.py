@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.metadata import KEY, Metadata
+from bcpnet.metadata import of_onnx
 from bcpnet.native import kernels, library
 from bcpnet.native.expressions import UnsupportedError
-from bcpnet.native.fusion import fuse
+from bcpnet.native.fusion import channels_of, fuse
 from bcpnet.native.onnx_file import read_onnx
 from bcpnet.native.program import Placed, Program
 
@@ -40,18 +40,13 @@ class NativeBackend:
                 "then bcpnet again; or use the backend onnxruntime"
             )
         graph = read_onnx(path)
-        if KEY not in graph.metadata:
-            raise InputError(
-                f"{path}: ONNX without bcpnet's metadata (classes, colours, preprocessing); "
-                "write it with `bcpnet export --weights W OUT.onnx`"
-            )
-        self.metadata = Metadata.from_json(graph.metadata[KEY], str(path))
         try:
             steps, mean = fuse(graph)
         except UnsupportedError as error:
             raise UsageError(
                 f"{path}: the backend native does not run this network ({error}); use the backend onnxruntime"
             ) from error
+        self.metadata = of_onnx(graph.metadata, channels_of(steps[-1], steps), str(path))
         self._engine, self._kernels = engine, best
         self._program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
         self.threads = threads or _cores()

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bcpnet.errors import InputError
-from bcpnet.metadata import KEY, Metadata
+from bcpnet.metadata import Metadata, of_onnx
 
 # What a file can do to ONNX Runtime; its exceptions share no base class.
 _LOAD_ERRORS = (
@@ -68,19 +68,10 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
     except _LOAD_ERRORS as error:
         reason = str(error).splitlines()[0].rpartition("failed:")[2]
         raise InputError(f"{path}: not an ONNX file, or a damaged one ({reason})") from error
-    entries = session.get_modelmeta().custom_metadata_map
-    if KEY not in entries:
-        raise InputError(
-            f"{path}: ONNX without bcpnet's metadata (classes, colours, preprocessing); "
-            "write it with `bcpnet export --weights W OUT.onnx`"
-        )
-    metadata = Metadata.from_json(entries[KEY], str(path))
-    if session.get_inputs()[0].type != "tensor(uint8)":
-        raise InputError(f"{path}: takes floats, as bcpnet once wrote them; export its .safetensors again")
     output = session.get_outputs()[0]
     if output.name == "class_map":
         raise InputError(f"{path}: returns class maps, for other programs; bcpnet reads exports without --class-map")
-    n_classes = output.shape[1]
-    if n_classes != len(metadata.classes):
-        raise InputError(f"{path}: its network has {n_classes} classes, its metadata names {len(metadata.classes)}")
+    metadata = of_onnx(session.get_modelmeta().custom_metadata_map, output.shape[1], str(path))
+    if session.get_inputs()[0].type != "tensor(uint8)":
+        raise InputError(f"{path}: takes floats, as bcpnet once wrote them; export its .safetensors again")
     return session, metadata

@@ -73,7 +73,7 @@ def expression(graph: Graph) -> tuple[Value, float]:
         UnsupportedError: an operator that the engine does not know.
     """
     values: dict[str, Value] = {graph.inputs[0]: Value("frame")}
-    mean = 0.0
+    mean = None
     for node in graph.nodes:
         tensors = [values[name] for name in node.inputs if name in values]
         if node.operator == "Shape" or not tensors:
@@ -82,6 +82,8 @@ def expression(graph: Graph) -> tuple[Value, float]:
         if node.operator == "Sub" and tensors[0].made_by == "frame":
             mean = float(constants[0])
         values[node.outputs[0]] = _expression(node, tensors, constants)
+    if mean is None:
+        raise UnsupportedError("an input of floats, not of frames")
     return values[graph.outputs[0]], mean
 
 

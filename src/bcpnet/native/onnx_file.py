@@ -61,9 +61,13 @@ def read_onnx(path: Path) -> Graph:
     Raises:
         InputError: missing, or not such a file.
     """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     try:
         model = list(_fields(path.read_bytes()))
         graph = [field for number, value in model if number == 7 for field in _fields(_bytes(value))]
+        if not graph:
+            raise ValueError("no graph in it")
         entries = [dict(_fields(_bytes(value))) for number, value in model if number == 14]
         constants = dict(_tensor(_bytes(value)) for number, value in graph if number == 5)
         return Graph(

@@ -5,8 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+/* The instruction sets behind LANES. (Clang leaves __AVX2__ and its like undefined in level_*.c.) */
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
+#define WITH_AVX512 (LANES == 16)
+#define WITH_AVX2 (LANES >= 8)
+#else
+#define WITH_AVX512 0
+#define WITH_AVX2 0
 #endif
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
@@ -21,13 +28,13 @@ INLINE void store(float *to, vfloat v) { *(vfloat_memory *)to = v; }
 INLINE vfloat splat(float x) { return x - (vfloat){0}; }
 
 /* The larger of each pair, and the smaller: compilers do not find these instructions behind comparisons. */
-#if defined(__AVX512F__) && LANES == 16
+#if WITH_AVX512
 INLINE vfloat vmax(vfloat a, vfloat b) { return (vfloat)_mm512_max_ps((__m512)a, (__m512)b); }
 INLINE vfloat vmin(vfloat a, vfloat b) { return (vfloat)_mm512_min_ps((__m512)a, (__m512)b); }
-#elif defined(__AVX2__) && LANES == 8
+#elif WITH_AVX2
 INLINE vfloat vmax(vfloat a, vfloat b) { return (vfloat)_mm256_max_ps((__m256)a, (__m256)b); }
 INLINE vfloat vmin(vfloat a, vfloat b) { return (vfloat)_mm256_min_ps((__m256)a, (__m256)b); }
-#elif defined(__SSE2__) && LANES == 4
+#elif defined(__SSE2__)
 INLINE vfloat vmax(vfloat a, vfloat b) { return (vfloat)_mm_max_ps((__m128)a, (__m128)b); }
 INLINE vfloat vmin(vfloat a, vfloat b) { return (vfloat)_mm_min_ps((__m128)a, (__m128)b); }
 #else
@@ -44,17 +51,17 @@ INLINE vfloat vmin(vfloat a, vfloat b)
 #endif
 
 /* LANES bytes as integers; and back, what is over 255 as 255. GCC moves them one by one if left to itself. */
-#if defined(__AVX512F__) && LANES == 16
+#if WITH_AVX512
 INLINE vint load_bytes(const uint8_t *from) { return (vint)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)); }
 INLINE void store_bytes(uint8_t *to, vint v) { _mm_storeu_si128((__m128i *)to, _mm512_cvtusepi32_epi8((__m512i)v)); }
-#elif defined(__AVX2__) && LANES == 8
+#elif WITH_AVX2
 INLINE vint load_bytes(const uint8_t *from) { return (vint)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)from)); }
 INLINE void store_bytes(uint8_t *to, vint v)
 {
     __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
     _mm_storel_epi64((__m128i *)to, _mm_packus_epi16(words, words));
 }
-#elif defined(__SSE2__) && LANES == 4
+#elif defined(__SSE2__)
 INLINE vint load_bytes(const uint8_t *from)
 {
     int32_t bytes;
