@@ -15,6 +15,9 @@
 #define WITH_AVX512 0
 #define WITH_AVX2 0
 #endif
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#endif
 
 typedef float vfloat __attribute__((vector_size(4 * LANES)));
 typedef int32_t vint __attribute__((vector_size(4 * LANES)));
@@ -73,6 +76,19 @@ INLINE void store_bytes(uint8_t *to, vint v)
 {
     __m128i words = _mm_packs_epi32((__m128i)v, (__m128i)v);
     int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(to, &bytes, sizeof bytes);
+}
+#elif defined(__aarch64__)
+INLINE vint load_bytes(const uint8_t *from)
+{
+    uint32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return (vint)vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(bytes))));
+}
+INLINE void store_bytes(uint8_t *to, vint v)
+{
+    uint16x4_t words = vqmovun_s32((int32x4_t)v);
+    uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vqmovn_u16(vcombine_u16(words, words))), 0);
     memcpy(to, &bytes, sizeof bytes);
 }
 #else
