@@ -77,7 +77,7 @@ def _resize_in_pillow(frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) ->
 def _resize_in_c(kernels: int, frame: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
     library = native.library()
     assert library is not None  # the kernels are its
-    (height, width, _), (out_height, out_width) = frame.shape, size_hw
+    (height, width, _), (out_height, out_width) = frame.shape, map(int, size_hw)
     if frame.strides[1:] != (3, 1) or frame.strides[0] < 3 * width:  # rows may lie apart, as in a part of a frame
         frame = np.ascontiguousarray(frame)
     y, x = _taps(height, out_height), _taps(width, out_width)

@@ -30,8 +30,8 @@ def upsample_argmax(logits: npt.NDArray[np.float32], size_hw: tuple[int, int]) -
     """The class of every pixel: bilinear interpolation of the logits, then the argmax over classes.
 
     The same as `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` and `argmax(0)`, but
-    for pixels whose two best classes tie within float32 rounding. Any scale, up or down (no antialiasing, as
-    there).
+    for pixels whose two best classes tie within float32 rounding (1e-5 of the largest logit). Any scale, up or
+    down (no antialiasing, as there).
 
     Args:
         logits: K x h x w float32, 1 <= K <= 255, finite. Where they are not, pixels near them get some class.
