@@ -39,6 +39,9 @@ class OpenVinoBackend:
         if threads:
             settings[inference_num_threads] = threads
         self._model = openvino.Core().compile_model(path, "CPU", settings)
+        # The first array that becomes a tensor sets something up, in which two threads at once wait for each other
+        # forever: let it be this one.
+        openvino.Tensor(np.zeros(1, np.uint8))
         # A request holds the input and output of one call at a time; the model's own is shared by all threads.
         self._of_thread = threading.local()
 
