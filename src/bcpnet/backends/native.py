@@ -62,8 +62,9 @@ class NativeBackend:
         Raises:
             InputError: there is not enough memory.
         """
-        logits = [self._one(np.ascontiguousarray(image)) for image in images]
-        return np.stack(logits)
+        if len(images) == 1:
+            return self._one(np.ascontiguousarray(images[0]))[None]
+        return np.stack([self._one(np.ascontiguousarray(image)) for image in images])
 
     def macs(self, size_hw: tuple[int, int]) -> int:
         """Multiply-adds of one frame of that size."""
