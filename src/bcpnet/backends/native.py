@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import weakref
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcpnet.errors import InputError, UsageError
+from bcpnet.machine import usable_cores
 from bcpnet.metadata import of_onnx
 from bcpnet.native import kernels, library
 from bcpnet.native.expressions import UnsupportedError
@@ -49,7 +49,7 @@ class NativeBackend:
         self.metadata = of_onnx(graph.metadata, channels_of(steps[-1], steps), str(path))
         self._engine, self._kernels = engine, best
         self._program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
-        self.threads = threads or _cores()
+        self.threads = threads or usable_cores()
         self._pool = engine.bcpnet_pool(self.threads - 1) if self.threads > 1 else None
         if self._pool is not None:
             weakref.finalize(self, engine.bcpnet_pool_free, self._pool)
@@ -98,7 +98,3 @@ class NativeBackend:
             placed = self._program.place(size_hw, self.threads)
         sizes[size_hw] = placed  # the last used comes last
         return placed
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
