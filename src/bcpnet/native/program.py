@@ -10,68 +10,25 @@ import numpy as np
 
 from bcpnet.native.expressions import Activation, Floats, UnsupportedError, Value
 from bcpnet.native.fusion import Sampling, Step, channels_of
+from bcpnet.native.structures import (
+    FRONT_EXPAND,
+    FRONT_FRAME,
+    FRONT_SUM,
+    GATE,
+    POINTWISE,
+    POOL,
+    SCALE,
+    SEPARABLE,
+    CActivation,
+    CLayer,
+    CProduct,
+)
 
 _SAME, _POOLED = Sampling.SAME, Sampling.POOLED
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
 _LEAST_ROWS = 16  # of a tile: above and below it rows of the front are computed twice
 _SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last
-
-
-class _CActivation(ctypes.Structure):
-    _fields_ = [("kind", ctypes.c_int32), ("low", ctypes.c_float), ("high", ctypes.c_float)]
-
-
-class _CProduct(ctypes.Structure):
-    _fields_ = [
-        ("weights", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("inputs", ctypes.c_int32),
-        ("outputs", ctypes.c_int32),
-        ("activation", _CActivation),
-    ]
-
-
-class _CSource(ctypes.Structure):
-    _fields_ = [
-        ("data", ctypes.c_void_p),
-        ("height", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("sampling", ctypes.c_int32),
-        ("factor", ctypes.c_float),
-    ]
-
-
-class _CLayer(ctypes.Structure):
-    """`Layer` of layers.h, field by field."""
-
-    _fields_ = [
-        *(
-            (name, ctypes.c_int32)
-            for name in (
-                "kind", "front", "height", "width", "out_height", "out_width", "channels", "kernel", "stride",
-                "tile_height", "tile_width", "n_sources",
-            )
-        ),
-        ("sources", _CSource * 3),
-        ("frame", ctypes.c_void_p),
-        ("frame_height", ctypes.c_int32),
-        ("frame_width", ctypes.c_int32),
-        ("mean", ctypes.c_float),
-        ("front_activation", _CActivation),
-        ("expand", _CProduct),
-        ("depthwise", ctypes.c_void_p),
-        ("depthwise_bias", ctypes.c_void_p),
-        ("depthwise_activation", _CActivation),
-        ("project", _CProduct),
-        ("gate", ctypes.c_void_p),
-        ("residual", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-    ]  # fmt: skip
-
-
-_SEPARABLE, _POINTWISE, _POOL, _GATE, _SCALE = range(5)
-_FRONT_FRAME, _FRONT_EXPAND, _FRONT_SUM = range(3)
 
 
 @dataclass(frozen=True)
@@ -116,7 +73,7 @@ class Program:
         lengths = [height * width * count for (height, width), count in zip(sizes, channels, strict=True)]
         offsets, total = _offsets(lengths, self._last_use)
         memory = _aligned(total + 64)  # vectors may be read past the last channel
-        layers = (_CLayer * len(self._steps))()
+        layers = (CLayer * len(self._steps))()
         macs = 0
         for index, step in enumerate(self._steps):
             layer = layers[index]
@@ -170,28 +127,28 @@ class Program:
             fronts.append(front)
         return sizes, fronts
 
-    def _packed(self, step: Step) -> _CLayer:
-        layer = _CLayer(mean=self._mean, n_sources=len(step.sources), kernel=1, stride=1)
+    def _packed(self, step: Step) -> CLayer:
+        layer = CLayer(mean=self._mean, n_sources=len(step.sources), kernel=1, stride=1)
         for at, source in enumerate(step.sources):
             layer.sources[at].sampling, layer.sources[at].factor = source.sampling, source.factor
         if step.project is None:
-            layer.kind, layer.channels = _POOL if step.pool else _SCALE, channels_of(step, self._steps)
+            layer.kind, layer.channels = POOL if step.pool else SCALE, channels_of(step, self._steps)
             return layer
         layer.project = self._product(step.project)
         if step.squeeze:
             assert step.expand is not None
-            layer.kind, layer.channels = _GATE, step.expand.weights.shape[1]
+            layer.kind, layer.channels = GATE, step.expand.weights.shape[1]
             layer.expand = self._product(step.expand)
             return layer
         if step.depthwise is None:
-            layer.kind = _POINTWISE
-            layer.front = _FRONT_FRAME if step.sources[0].step is None else _FRONT_SUM
+            layer.kind = POINTWISE
+            layer.front = FRONT_FRAME if step.sources[0].step is None else FRONT_SUM
             return layer
-        layer.kind, layer.channels = _SEPARABLE, len(step.depthwise.weights)
+        layer.kind, layer.channels = SEPARABLE, len(step.depthwise.weights)
         layer.front_activation = _c_activation(step.front_activation)
-        layer.front = _FRONT_SUM
+        layer.front = FRONT_SUM
         if step.expand is not None:
-            layer.front = _FRONT_FRAME if step.sources[0].step is None else _FRONT_EXPAND
+            layer.front = FRONT_FRAME if step.sources[0].step is None else FRONT_EXPAND
             layer.expand = self._product(step.expand)
         kernel = step.depthwise.weights.shape[2]
         layer.kernel, layer.stride = kernel, step.depthwise.stride
@@ -200,7 +157,7 @@ class Program:
         layer.depthwise_activation = _c_activation(step.depthwise.activation)
         return layer
 
-    def _product(self, conv: Value) -> _CProduct:
+    def _product(self, conv: Value) -> CProduct:
         # Inputs in the order of the pixels: rows, columns, channels.
         weights = self._whole(conv.weights.transpose(2, 3, 1, 0).reshape(-1, len(conv.weights)))
         vectors, panels, at = weights.shape[1] // self._lanes, [], 0
@@ -208,7 +165,7 @@ class Program:
             taken = min(vectors, self._widest - (vectors == self._widest + 1))
             panels.append(weights[:, at : at + taken * self._lanes].reshape(-1))
             at, vectors = at + taken * self._lanes, vectors - taken
-        return _CProduct(
+        return CProduct(
             self._keep(np.concatenate(panels)),
             self._keep(self._whole(conv.bias[None])),
             len(weights),
@@ -260,11 +217,11 @@ def _offsets(lengths: list[int], last_use: list[int]) -> tuple[list[int], int]:
     return offsets, max(offset + length for offset, length in zip(offsets, lengths, strict=True))
 
 
-def _tile(layer: _CLayer, threads: int) -> tuple[int, int]:
+def _tile(layer: CLayer, threads: int) -> tuple[int, int]:
     """Height and width of the tiles that a layer's output is cut into: fit for the cache, some for every thread."""
     height, width = layer.out_height, layer.out_width
     tile_width = width
-    if layer.kind == _SEPARABLE:
+    if layer.kind == SEPARABLE:
         most = max(16, _RING // (layer.kernel * layer.stride * layer.channels))
         tile_width = _even(width, -(-width // most))
     if threads == 1:
@@ -286,5 +243,5 @@ def _macs(step: Step, front_hw: tuple[int, int], out_hw: tuple[int, int]) -> int
     return of_front + after * pixels_out
 
 
-def _c_activation(activation: Activation) -> _CActivation:
-    return _CActivation(activation.kind, activation.low, activation.high)
+def _c_activation(activation: Activation) -> CActivation:
+    return CActivation(activation.kind, activation.low, activation.high)
