@@ -42,13 +42,15 @@ class NativeBackend:
         graph = read_onnx(path)
         try:
             steps, mean = fuse(graph)
+            program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
+            program.place((33, 47), 1)  # says now, not at the first frame, what does not go together
         except UnsupportedError as error:
             raise UsageError(
                 f"{path}: the backend native does not run this network ({error}); use the backend onnxruntime"
             ) from error
         self.metadata = of_onnx(graph.metadata, channels_of(steps[-1], steps), str(path))
         self._engine, self._kernels = engine, best
-        self._program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
+        self._program = program
         self.threads = threads or usable_cores()
         self._pool = engine.bcpnet_pool(self.threads - 1) if self.threads > 1 else None
         if self._pool is not None:

@@ -24,7 +24,6 @@ from bcpnet.native.structures import (
     CProduct,
 )
 
-_SAME, _POOLED = Sampling.SAME, Sampling.POOLED
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
 _LEAST_ROWS = 16  # of a tile: above and below it rows of the front are computed twice
@@ -106,17 +105,12 @@ class Program:
             if first.step is None:
                 front = _halved(size_hw)
             else:
-                whole = [sizes[source.step or 0] for source in step.sources if source.sampling is _SAME]
+                whole = [sizes[source.step or 0] for source in step.sources if source.sampling is Sampling.SAME]
                 front = whole[0] if whole else _halved(sizes[first.step])
             for source in step.sources:
                 given = size_hw if source.step is None else sizes[source.step]
-                wanted = {
-                    Sampling.SAME: (front,),
-                    Sampling.POOLED: (front,),
-                    Sampling.UPSAMPLED: (_halved(front),),
-                }[source.sampling]
-                read = _halved(given) if source.sampling is _POOLED or source.step is None else given
-                if read not in wanted:
+                seen = _halved(given) if source.sampling is Sampling.POOLED or source.step is None else given
+                if seen != (_halved(front) if source.sampling is Sampling.UPSAMPLED else front):
                     raise UnsupportedError(f"a sum of maps of {front} and {given}")
             if step.squeeze:
                 sizes.append((1, 1))
