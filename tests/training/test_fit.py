@@ -172,11 +172,11 @@ class _Stopping(Shades):
 def test_a_signal_ends_an_evaluation(epochs: int, tmp_path: Path) -> None:
     """Which is made up for after resuming, at the end of the run too: all is as if never stopped."""
     recipe = tiny_recipe(epochs=epochs, ema_decay=0.9)
-    _fit(recipe, tmp_path / "whole")
-    val = _Stopping(3, ((40, 48),), seed=1)
+    _fit(recipe, tmp_path / "whole", val=Shades(12, ((40, 48),), seed=1))
+    val = _Stopping(12, ((40, 48),), seed=1)
     with pytest.raises(RunInterruptedError, match=f"stopped at step 4 of {4 * epochs}"):
         _fit(recipe, tmp_path / "halves", val=val)
-    assert val.read == [0, 1]
+    assert 2 <= len(val.read) < 6  # some are read ahead
     assert not (tmp_path / "halves" / "history.jsonl").exists()
     seen = _fit(recipe, tmp_path / "halves", val=val, resume=True)
     assert [progress.step for progress in seen] == list(range(5, 4 * epochs + 1))

@@ -28,9 +28,7 @@ def _step(trained: Trained, seed: int = 0) -> None:
     trained.fabric.backward(loss)
     trained.optimizer.step()
     trained.optimizer.zero_grad()
-    if trained.average is not None:
-        trained.average.update_parameters(trained.network)
-    trained.step += 1
+    trained.end_step(loss.detach())
 
 
 def test_the_average_forgets_its_start() -> None:
@@ -89,7 +87,8 @@ def test_a_state_brings_everything_back(half: bool, tmp_path: Path) -> None:
     one, other = new(), new()
     for step in range(3):
         _step(one, step)
-    one.best_miou, one.loss_sum, one.loss_steps, one.seconds = 0.25, 1.5, 2, 3.5
+    one.best_miou, one.seconds = 0.25, 3.5
+    one.clear_losses(1.5, 2)
     one.save(tmp_path / "state.pt")
     other.load(tmp_path / "state.pt")
     assert (other.step, other.best_miou) == (3, 0.25)
@@ -108,13 +107,35 @@ def test_a_state_brings_everything_back(half: bool, tmp_path: Path) -> None:
 
 
 def test_a_state_from_before_all_was_kept(tmp_path: Path) -> None:
-    trained = Trained(Fabric(accelerator="cpu"), tiny_recipe(), _small())
+    """PyTorch's class once averaged, and had a prefix and a count of its own."""
+    trained, other = (Trained(Fabric(accelerator="cpu"), tiny_recipe(ema_decay=0.9), _small()) for _ in range(2))
+    _step(trained)
     trained.save(tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt")
     for name in ("precision", "loss_sum", "loss_steps", "seconds"):
         del state[name]
+    state["average"] = {"n_averaged": torch.tensor(1)} | {f"module.{k}": v for k, v in state["average"].items()}
     torch.save(state, tmp_path / "state.pt")
-    trained.load(tmp_path / "state.pt")
+    other.load(tmp_path / "state.pt")
+    assert trained.average is not None
+    assert other.average is not None
+    for name, value in trained.average.state_dict().items():
+        assert torch.equal(other.average.state_dict()[name], value)
+
+
+def test_losses_wait_until_they_are_read() -> None:
+    trained = Trained(Fabric(accelerator="cpu"), tiny_recipe(), _small())
+    losses = [0.1, 0.7, 1e-9]
+    for loss in losses:
+        trained.end_step(torch.tensor(loss))
+    assert trained.loss_steps == 3
+    assert trained.last_loss == float(torch.tensor(losses[-1]))
+    assert trained.loss_sum == sum(float(torch.tensor(loss)) for loss in losses)
+    trained.end_step(torch.tensor(2.0))
+    assert trained.last_loss == 2
+    trained.clear_losses()
+    assert (trained.loss_sum, trained.loss_steps) == (0, 0)
+    assert trained.last_loss == 2
 
 
 def test_full_disk_leaves_the_older_state(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ from bcpnet.training.recipes import Recipe
 from bcpnet.training.run_folder import check_run, end_epoch, metadata_of, open_run, save
 from bcpnet.training.validate import validate
 
+_REPORT_S = 0.5  # between reports from a GPU
+
 
 class RunInterruptedError(Exception):
     """Ctrl-C or SIGTERM: the run was saved and can be resumed."""
@@ -82,7 +84,7 @@ def fit(
         devices: how many; above 1, one process each (DDP), in which the calling script runs again from its start as
             far as here. Only the first process returns; the others end.
         accelerator: "auto", "cpu" or "cuda".
-        report: called after every step, in the first process.
+        report: called in the first process, on a CPU after every step, on a GPU every half second and after epochs.
 
     Raises:
         UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
@@ -133,16 +135,14 @@ def _train(
     first = ahead.start - (trained.loss_steps > 0 and ahead.start % per_epoch == 0)
     # What a killed run logged after its last state comes again; TensorBoard shall not show it twice.
     logger = TensorBoardLogger(run, name="tensorboard", version="", purge_step=first + 1)
-    began = saved = time.monotonic()
+    began = saved = reported = time.monotonic()
     earlier = trained.seconds
     miou = None
     try:
         with interrupts() as interrupted:
             for step in range(first, steps):
                 if step in ahead:
-                    loss = float(_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
-                    trained.loss_sum += loss
-                    trained.loss_steps += 1
+                    trained.end_step(_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
                 epoch, left = trained.step // per_epoch, steps - trained.step
                 ends_epoch = trained.step % per_epoch == 0
                 evaluates = val is not None and ends_epoch and (left == 0 or epoch % recipe.eval_epochs == 0)
@@ -153,13 +153,17 @@ def _train(
                 trained.seconds = earlier + time.monotonic() - began
                 if ends_epoch and (not evaluates or score is not None):
                     end_epoch(run, trained, recipe, train, logger, learning_rate(recipe, step, steps), score)
-                if fabric.is_global_zero and step in ahead:
+                # Reading the loss waits for a GPU that is steps behind, and lets it run dry.
+                reports = fabric.device.type == "cpu" or ends_epoch or time.monotonic() - reported > _REPORT_S
+                if fabric.is_global_zero and step in ahead and reports:
                     pace = (time.monotonic() - began) / (trained.step - ahead.start)
                     report(
                         Progress(
-                            trained.step, steps, epoch, recipe.epochs, loss, miou, recipe.batch / pace, pace * left,
+                            trained.step, steps, epoch, recipe.epochs, trained.last_loss, miou, recipe.batch / pace,
+                            pace * left,
                         )
                     )  # fmt: skip
+                    reported = time.monotonic()
                 stop = any_process(fabric, interrupted())
                 due = left == 0 or stop or time.monotonic() - saved > recipe.save_seconds
                 if due and fabric.is_global_zero:
@@ -224,7 +228,4 @@ def _step(
         loss += partial.detach() / accumulate
     trained.optimizer.step()
     trained.optimizer.zero_grad()
-    if trained.average is not None:
-        trained.average.update_parameters(trained.network)
-    trained.step += 1
     return loss

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
-from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
 from bcpnet.networks import build
 from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
 from bcpnet.training.recipes import Recipe
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
 
 # What reading a state raises where the file is cut short, no PyTorch file, or of something else.
 _BROKEN = (
@@ -72,19 +70,15 @@ def _forgetting(floor: float, count: int) -> float:
     return max(floor, 9 / (10 + count))
 
 
-def _averaging(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Exponential moving average whose decay rises to `decay`, so that the random start is soon forgotten."""
-
-    def average(averages: Tensors, current: Tensors, updates: Tensor | int) -> None:
-        count = int(updates)
-        weight = _forgetting(1 - decay, count)
-        for mean, value in zip(averages, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, weight)
-            else:  # batch norm's count of batches
-                mean.copy_(value)
-
-    return average
+@torch.no_grad()
+def move(average: nn.Module, network: nn.Module, weight: float) -> None:
+    """Moves parameters and buffers of `average` by `weight` of the way to those of `network`; counts are copied."""
+    own, other = (list(chain(module.parameters(), module.buffers())) for module in (average, network))
+    floats = [index for index, tensor in enumerate(own) if tensor.is_floating_point()]
+    torch._foreach_lerp_([own[index] for index in floats], [other[index] for index in floats], weight)
+    counts = sorted(set(range(len(own))) - set(floats))
+    if counts:
+        torch._foreach_copy_([own[index] for index in counts], [other[index] for index in counts])
 
 
 class Trained:
@@ -95,11 +89,10 @@ class Trained:
         network: the plain network, on Fabric's device.
         wrapped: the network as Fabric runs it: mixed precision, gradients averaged over devices.
         optimizer: as Fabric steps it.
-        average: the moving average of the network, or None.
+        average: the exponential moving average of the network, parameters and buffers, or None.
         step: optimizer steps done.
         best_miou: of the evaluations so far; -1 before the first.
-        loss_sum: of the steps since the last line of the history, on the first device.
-        loss_steps: their number; none right after a line.
+        loss_steps: number of steps since the last line of the history; none right after a line.
         seconds: trained so far, over all interruptions.
     """
 
@@ -108,23 +101,54 @@ class Trained:
         self.fabric = fabric
         self.network = network.to(fabric.device)
         optimizer = make_optimizer(recipe, self.network)
-        self.average: AveragedModel | None = None
-        if recipe.ema_decay > 0:
-            averaging = _averaging(recipe.ema_decay)
-            self.average = AveragedModel(self.network, multi_avg_fn=averaging, use_buffers=True).to(fabric.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False) if recipe.ema_decay > 0 else None
+        self._ema_decay = recipe.ema_decay
         self.wrapped, self.optimizer = fabric.setup(self.network, optimizer)
         if hasattr(self.network, "forward_with_auxiliary"):
             self.wrapped.mark_forward_method("forward_with_auxiliary")
         self._norms = [(norm, norm.momentum) for norm in self.network.modules() if isinstance(norm, nn.BatchNorm2d)]
         self.step = 0
         self.best_miou = -1.0
-        self.loss_sum, self.loss_steps = 0.0, 0
+        self._last_loss = 0.0
+        self.clear_losses()
         self.seconds = 0.0
 
     @property
     def evaluated(self) -> nn.Module:
         """The network that counts: the average where there is one."""
-        return self.network if self.average is None else self.average.module
+        return self.network if self.average is None else self.average
+
+    @property
+    def loss_sum(self) -> float:
+        """Of the steps since the last line of the history, on the first device. Waits for them."""
+        self._read_losses()
+        return self._loss_sum
+
+    @property
+    def last_loss(self) -> float:
+        """Of the last step. Waits for it."""
+        self._read_losses()
+        return self._last_loss
+
+    def end_step(self, loss: Tensor) -> None:
+        """After the optimizer's step: the moving average takes its part, and `loss` is kept without waiting for it."""
+        if self.average is not None:
+            weight = 1.0 if self.step == 0 else _forgetting(1 - self._ema_decay, self.step)
+            move(self.average, self.network, weight)
+        self.step += 1
+        self.loss_steps += 1
+        self._unread.append(loss)
+
+    def clear_losses(self, loss_sum: float = 0.0, loss_steps: int = 0) -> None:
+        """Begins a line of the history, or goes on with one."""
+        self._unread: list[Tensor] = []
+        self._loss_sum, self.loss_steps = loss_sum, loss_steps
+
+    def _read_losses(self) -> None:
+        for loss in torch.stack(self._unread).tolist() if self._unread else ():
+            self._loss_sum += loss
+            self._last_loss = loss
+        self._unread = []
 
     def warm_batch_norm(self) -> None:
         """Sets the momentum of every batch norm for this step: high at first, then its own.
@@ -161,11 +185,13 @@ class Trained:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:
-                self.average.load_state_dict(state["average"])
+                saved = {name.removeprefix("module."): value for name, value in state["average"].items()}
+                saved.pop("n_averaged", None)  # with the prefix, of states from when PyTorch's class averaged
+                self.average.load_state_dict(saved)
             if state.get("precision"):
                 self.fabric.strategy.precision.load_state_dict(state["precision"])
             self.step, self.best_miou = state["step"], state["best_miou"]
-            self.loss_sum, self.loss_steps = state.get("loss_sum", 0.0), state.get("loss_steps", 0)
+            self.clear_losses(state.get("loss_sum", 0.0), state.get("loss_steps", 0))
             self.seconds = state.get("seconds", 0.0)
         except FileNotFoundError as error:
             raise InputError(

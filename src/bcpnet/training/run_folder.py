@@ -96,7 +96,7 @@ def end_epoch(
     line = {"loss": trained.loss_sum / trained.loss_steps, "lr": lr}
     curves = {"train/loss": line["loss"], "lr": lr}
     better = miou is not None and miou > trained.best_miou
-    trained.loss_sum, trained.loss_steps = 0.0, 0
+    trained.clear_losses()
     if miou is not None:
         trained.best_miou = max(miou, trained.best_miou)
         line["miou"] = curves["val/miou"] = miou

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 
 import torch
-from torch import Tensor
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
-from bcpnet.data.base import Dataset
+from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.networks.frames import normalise
+from bcpnet.pipeline import ordered_map
 from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.training.batches import label_of
 from bcpnet.training.module import Trained
@@ -29,19 +32,13 @@ def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Calla
         for buffer in network.buffers():
             buffer.copy_(fabric.broadcast(buffer))
     confusion = ConfusionMatrix(len(val.classes))
-    for start in range(0, len(val), fabric.world_size):
-        if any_process(fabric, interrupted()):
-            return None
-        index = start + fabric.global_rank
-        if index >= len(val):
-            continue
-        sample = val[index]
-        label = label_of(sample, len(val.classes))
-        size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
-        frame = torch.from_numpy(preprocess(sample.image, size_hw)).to(fabric.device)
-        with torch.inference_mode():
-            logits = network(normalise(frame.permute(2, 0, 1)[None]))[0]
-        confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
+    own = range(fabric.global_rank, len(val), fabric.world_size)
+    with closing(ordered_map(val.__getitem__, own)) as samples:
+        for start in range(0, len(val), fabric.world_size):
+            if any_process(fabric, interrupted()):
+                return None
+            if start + fabric.global_rank < len(val):
+                _count(confusion, next(samples), fabric, network, short_side)
     counts = fabric.all_reduce(torch.from_numpy(confusion.counts).to(fabric.device), reduce_op="sum")
     assert isinstance(counts, Tensor)
     confusion.counts[:] = counts.cpu().numpy()
@@ -49,3 +46,12 @@ def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Calla
     if math.isnan(miou):
         raise InputError("no pixel of the validation split has a label that counts")
     return miou
+
+
+def _count(confusion: ConfusionMatrix, sample: Sample, fabric: Fabric, network: nn.Module, short_side: int) -> None:
+    label = label_of(sample, len(confusion.counts))
+    size_hw = network_size_hw((sample.image.shape[0], sample.image.shape[1]), short_side)
+    frame = torch.from_numpy(preprocess(sample.image, size_hw)).to(fabric.device)
+    with torch.inference_mode():
+        logits = network(normalise(frame.permute(2, 0, 1)[None]))[0]
+    confusion.update(label, upsample_argmax(logits.float().cpu().numpy(), (label.shape[0], label.shape[1])))
