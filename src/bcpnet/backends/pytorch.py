@@ -1,4 +1,4 @@
-"""PyTorch backend: a checkpoint, folded, on the CPU or a GPU. Needs the extra `bcpnet[train]`."""
+"""PyTorch backend: a checkpoint, folded, on the CPU or a GPU, in float32. Needs the extra `bcpnet[train]`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class PytorchBackend:
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Of the whole process. Left alone, PyTorch's convolutions round their inputs to TF32 on a GPU.
+        torch.backends.cudnn.allow_tf32 = False
         self._network = FrameNetwork(fold(network)).to(self._device)
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
 
