@@ -113,7 +113,17 @@ MAY_USE: dict[str, tuple[str, ...]] = {
     "lightning_fabric": ("training",),
     "tensorboard": ("training",),
 }
-EXTRAS = ("torch", "lightning_fabric", "openvino", "onnx", "onnx_ir", "onnxscript", "safetensors", "tensorboard")
+EXTRAS = (
+    "torch",
+    "lightning_fabric",
+    "openvino",
+    "onnx",
+    "onnx_ir",
+    "onnxscript",
+    "safetensors",
+    "tensorboard",
+    "triton",
+)
 
 
 def _within(module: str, package: str) -> bool:

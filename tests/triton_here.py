@@ -11,4 +11,5 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read where kernels are defined, Triton's own among them
 triton = pytest.importorskip("triton", reason="the kernels need Triton")
 
+torch.backends.cudnn.allow_tf32 = False  # float32 is float32, where PyTorch computes it too
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
