@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from media_files import RNG, no_file_above, noise
 from PIL import Image
 
+from bcpnet import native
 from bcpnet.errors import InputError
 from bcpnet.images import read_image, save_class_map, save_image
 
@@ -155,6 +158,31 @@ def test_damaged_bytes_never_escape_as_anything_else(tmp_path: Path, image_forma
         else:
             message = f"{shape}"
         assert "\n" not in message
+
+
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.integers(0, 255), st.integers(1, 800)), min_size=1, max_size=5), min_size=1, max_size=4
+    ),
+    cut=st.integers(0, 3000),
+)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_class_maps_of_any_runs_come_back(
+    rows: list[list[tuple[int, int]]], cut: int, compiled: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if compiled and native.library() is None:
+        pytest.skip("the C library was not compiled here (no C compiler)")
+    lines = [np.repeat(*np.array(row).T).astype(np.uint8) for row in rows]
+    width = max(1, min(cut, *map(len, lines)))
+    class_map = np.stack([line[:width] for line in lines])
+    path = tmp_path_factory.getbasetemp() / "runs.png"
+    with pytest.MonkeyPatch.context() as patch:
+        if not compiled:
+            patch.setattr(native, "library", lambda: None)
+        save_class_map(path, class_map, PALETTE)
+    with Image.open(path) as picture:
+        np.testing.assert_array_equal(np.array(picture), class_map)
+        np.testing.assert_array_equal(np.array(picture.convert("RGB")), PALETTE[class_map])
 
 
 def test_class_map_keeps_values_and_palette(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from ctypes import CDLL
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from bcpnet import native
 from bcpnet.errors import InputError
 from bcpnet.files import write_bytes
 
@@ -63,10 +65,31 @@ def save_class_map(path: str | Path, class_map: npt.NDArray[np.uint8], palette: 
     Raises:
         InputError: cannot write there, or the disk is full.
     """
+    library = native.library()
+    if library is not None and Path(path).suffix.lower() == ".png":
+        write_bytes(Path(path), _png_in_c(library, class_map, palette))
+        return
     picture = Image.fromarray(class_map)
     picture.putpalette(palette.tobytes())
-    # Runs are all that class maps have: 4 ms and 22 KB at 1080p, where the default takes 11 ms for 23 KB.
-    _save(Path(path), picture, {"compress_type": zlib.Z_RLE})
+    _save(Path(path), picture, {"compress_type": zlib.Z_RLE})  # runs are all that class maps have
+
+
+def _png_in_c(library: CDLL, class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> bytes:
+    """An index PNG (its specification: w3.org/TR/png-3), compressed by runs: a fifth of zlib's time, and not twice its bytes."""
+    class_map = np.ascontiguousarray(class_map)
+    height, width = class_map.shape
+    data = np.empty(height * (width + 1) * 9 // 8 + 32, np.uint8)
+    length = library.bcpnet_deflate_runs(class_map.ctypes.data, height, width, data.ctypes.data)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),  # 8 bits, palette
+        (b"PLTE", palette.tobytes()),
+        (b"IDAT", data[:length].tobytes()),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+        for kind, content in chunks
+    )
 
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -21,6 +21,7 @@ _FUNCTIONS = {
     "bcpnet_pool": (_POINTER, [_INT]),
     "bcpnet_pool_free": (None, [_POINTER]),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+    "bcpnet_deflate_runs": (_SIZE, [_POINTER, _SIZE, _SIZE, _POINTER]),
     "bcpnet_colour_map": (None, [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _POINTER]),
     "bcpnet_overlay": (_INT, [_POINTER, *[_POINTER, _SIZE] * 2, _INT, _INT, _POINTER, _INT, _POINTER]),
     "bcpnet_resize": (
