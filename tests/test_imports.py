@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": ("segmenter",),  # bcpnet/__init__.py
     "__main__": ("cli",),
     "backends": ("metadata", "native", "weights"),
+    "backends.native": ("backends.base", "machine", "metadata", "native"),
     "backends.auto": ("backends", "machine", "native", "preprocess", "weights"),
     "backends.cuda_fp16": ("backends.base", "checkpoint", "gpu", "metadata"),
     "backends.openvino": ("backends.base", "backends.onnxruntime", "metadata"),
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "export": ("backends", "checkpoint", "metadata", "networks", "preprocess"),
     "files": (),
     "gpu": ("networks", "preprocess"),
-    "images": (),
+    "images": ("native",),
     "labels": (),
     "machine": (),
     "media": ("images", "video"),

@@ -75,7 +75,7 @@ def save_class_map(path: str | Path, class_map: npt.NDArray[np.uint8], palette: 
 
 
 def _png_in_c(library: CDLL, class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> bytes:
-    """An index PNG (its specification: w3.org/TR/png-3), compressed by runs: a fifth of zlib's time, and not twice its bytes."""
+    """An index PNG (w3.org/TR/png-3), compressed by runs: a fifth of zlib's time, less than twice its bytes."""
     class_map = np.ascontiguousarray(class_map)
     height, width = class_map.shape
     data = np.empty(height * (width + 1) * 9 // 8 + 32, np.uint8)

@@ -136,7 +136,8 @@ def load(
 
     Args:
         weights: a name that ships (`bcpnet models` lists them), or the path of a .onnx or .safetensors file.
-        backend: "onnxruntime", "openvino" or "pytorch"; by default the one that `weights` call for.
+        backend: "native", "onnxruntime", "openvino" or "pytorch"; by default the one that `weights` call for; "auto" =
+            the fastest here, by a trial of about a second that is remembered.
         size_hw: height and width of the network input, in pixels; by default each frame's short side becomes
             the one the network was trained for.
         threads: number of CPU threads; by default the runtime's own choice.
@@ -145,7 +146,7 @@ def load(
         UsageError: an unknown name, a backend that is not installed or cannot read such weights, a bad size.
         InputError: the weights cannot be read.
     """
-    return Segmenter(open_backend(weights, backend, threads), size_hw)
+    return Segmenter(open_backend(weights, backend, threads, checked_size_hw(size_hw)), size_hw)
 
 
 def _frame(image: str | Path | Image.Image | Frame) -> Frame:
