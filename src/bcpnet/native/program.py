@@ -26,7 +26,9 @@ from bcpnet.native.structures import (
 
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
-_LEAST_ROWS = 16  # of a tile: above and below it rows of the front are computed twice
+# Rows of a tile: above and below it, rows of the front are computed twice.
+_GOOD_ROWS = 16
+_LEAST_ROWS = 4  # where there would be nothing to do for some threads
 _SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last
 
 
@@ -221,7 +223,13 @@ def _tile(layer: CLayer, threads: int) -> tuple[int, int]:
     if threads == 1:
         return height, tile_width
     across = -(-width // tile_width)
-    down = min(-(-_SIDE_BY_SIDE * threads // across), max(1, height // _LEAST_ROWS))
+    down = max(
+        min(-(-_SIDE_BY_SIDE * threads // across), height // _GOOD_ROWS),
+        min(-(-threads // across), height // _LEAST_ROWS),
+        1,
+    )
+    while down > threads and across * down % threads:  # the last round shall keep all threads busy
+        down -= 1
     return _even(height, down), tile_width
 
 
