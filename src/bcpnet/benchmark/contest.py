@@ -6,6 +6,7 @@ that of the same minute.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +25,7 @@ from bcpnet.benchmark.timing import Frame, FrameTimes, Timing
 from bcpnet.errors import InputError
 
 _ROUND = 5  # frames timed before it is the next one's turn
+_SETTLE_S = 0.1  # threads of runtimes and of BLAS spin for some 20 ms after their work is done, in the next one's way
 _WARMUP = 2  # frames before the first round, beside that of the class map
 
 
@@ -123,6 +125,7 @@ def compete(
             run.warm_up(Path(folder) / f"class_map_{number}")
         for start in range(0, frames, _ROUND):
             for run in runs:
+                time.sleep(_SETTLE_S)
                 run.time(min(_ROUND, frames - start))
             between()
         reference = next((run.class_map for run in runs if run.class_map is not None), None)
