@@ -35,12 +35,12 @@ _PREPARED_AT_HW = (360, 640)  # the frames that a network of random weights take
 class Benchmark:
     """Measure speed and memory from frame in to class map out, by stage, on synthetic streets. For example:
 
-    bcpnet benchmark --weights camvid --sizes 360x640 --backends onnxruntime openvino usual
+    bcpnet benchmark --weights camvid camvid-int8 --sizes 360x640 --backends openvino usual
 
     Every line is measured in a process of its own, all lines of a size in turns.
 
     Attributes:
-        weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
+        weights: names that ship (see `bcpnet models`), .onnx or .safetensors files.
         networks: time these instead, with random weights; a wrong name gets the list.
         classes: with --networks, how many (19); else, how many classes to widen the weights to, for timing only.
         sizes: height and width of the network's input and of the frames; 360x640 and 1024x2048. For --video, of the
@@ -54,7 +54,7 @@ class Benchmark:
         json: print all measurements and the machine as JSON.
     """
 
-    weights: str = "camvid"
+    weights: Names = ("camvid",)
     networks: Names = ()
     classes: Number = None
     sizes: Annotated[Sizes, arg(help_behavior_hint="")] = ()
@@ -70,6 +70,8 @@ def run(options: Benchmark) -> int:
     """Measures and prints."""
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"{options.threads} threads: need at least 1")
+    if len(options.weights) > 1 and (options.networks or options.classes or options.video):
+        raise UsageError("several --weights: not with --networks, --classes or --video")
     for backend in options.backends:
         if backend not in (AUTO, USUAL):
             weights_suffix(backend)  # it raises for a wrong name
@@ -90,7 +92,7 @@ def _frames(options: Benchmark, folder: Path, status: Status) -> None:
     scenes_of = cache(draw_scenes)
     rows: list[Row] = []
     with CeilingMeter(options.threads) as meter:
-        for name in options.networks or (Path(options.weights).stem,):
+        for name in options.networks or (", ".join(Path(weights).stem for weights in options.weights),):
             status.show(f"{name}: preparing", always=True)
             left_hw = list(sizes_hw)
             try:
@@ -131,14 +133,18 @@ def _check_networks(names: Sequence[str]) -> None:
 def _contestants(options: Benchmark, name: str, folder: Path) -> list[Contestant]:
     """Who is measured in turns: one network on every backend; files that it needs are written to `folder`."""
     if not options.networks and options.classes is None:
-        return [Contestant(name, options.weights, backend) for backend in options.backends or (None,)]
+        return [
+            Contestant(Path(weights).stem, weights, backend)
+            for weights in options.weights
+            for backend in options.backends or (None,)
+        ]
 
     from bcpnet.benchmark.networks import random_network, widen
 
     if options.networks:
         prepared = random_network(name, options.classes or _CLASSES, draw_scenes(_PREPARED_AT_HW), folder)
     else:
-        prepared = widen(options.weights, options.classes or _CLASSES, folder)
+        prepared = widen(options.weights[0], options.classes or _CLASSES, folder)
     return [Contestant(prepared.name, prepared.weights(backend), backend) for backend in options.backends or (None,)]
 
 
@@ -151,10 +157,10 @@ def _video(options: Benchmark, video: str, folder: Path, status: Status) -> None
     rows = []
     for size in options.sizes or (None,):
         for backend in options.backends or (None,):
-            status.show(f"{backend or options.weights}, network at {size or 'the trained size'}", always=True)
+            status.show(f"{backend or options.weights[0]}, network at {size or 'the trained size'}", always=True)
             row = time_video(
                 path,
-                options.weights,
+                options.weights[0],
                 backend,
                 size_hw=None if size is None else parse_size(size),
                 threads=options.threads,
