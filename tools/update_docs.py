@@ -67,6 +67,33 @@ def speed_table() -> str:
     return "\n".join([f"{machine['cpu']}, {used}, {machine['date'][:10]}:", "", *markdown])
 
 
+def int8_table() -> str:
+    """The network in floats and in 8-bit integers, from one run."""
+    result = results("benchmark-int8")
+    times = {
+        (tuple(row["frame_hw"]), row["backend"], row["network"]): row["timing"]["stages"]["network"]["mean_ms"]
+        for row in result["rows"]
+        if row["timing"]
+    }
+    lines = ["| frame | backend | `camvid`, ms | `camvid-int8`, ms | ratio |", "|---|---|---|---|---|"]
+    for (size_hw, backend, network), ms in times.items():
+        if network == "camvid":
+            eight = times.get((size_hw, backend, "camvid-int8"))
+            last = "- | -" if eight is None else f"{eight:.1f} | {ms / eight:.2f}"
+            lines.append(f"| {size_hw[0]}x{size_hw[1]} | {backend} | {ms:.1f} | {last} |")
+    return "\n".join(lines)
+
+
+def video_table() -> str:
+    """What `bcpnet predict` does with a 1080p video."""
+    lines = ["| written | frames/s | core-ms a frame | peak memory, MiB |", "|---|---|---|---|"]
+    for name in ("classmap", "overlay"):
+        (row,) = results(f"benchmark-video-{name}")["rows"]
+        core_ms = 1000 * row["overlapped"]["core_s"] / row["overlapped"]["frames"]
+        lines.append(f"| {name} | {row['fps']:.1f} | {core_ms:.1f} | {row['memory']['peak']:.0f} |")
+    return "\n".join(lines)
+
+
 def data_table() -> str:
     """Whether training waits for its data."""
     lines = ["| images | batches alone, images/s | training, images/s | ratio |", "|---|---|---|---|"]
@@ -79,6 +106,7 @@ def data_table() -> str:
 
 TABLES = {
     "README.md": {"weights": weights_table, "speed": speed_table},
+    "docs/benchmark.md": {"int8": int8_table, "video": video_table},
     "docs/training.md": {"data": data_table},
 }
 
