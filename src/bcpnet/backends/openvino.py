@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,14 @@ from openvino.properties import hint, inference_num_threads
 
 from bcpnet.backends.onnxruntime import open_session
 from bcpnet.errors import InputError
+
+
+@cache
+def _core() -> openvino.Core:
+    """One for the process: with the last one goes the memory of the signal stack that its CPU plugin gave the thread,
+    and the next signal, Ctrl-C for one, is a segmentation fault.
+    """
+    return openvino.Core()
 
 
 class OpenVinoBackend:
@@ -38,7 +47,7 @@ class OpenVinoBackend:
         }
         if threads:
             settings[inference_num_threads] = threads
-        self._model = openvino.Core().compile_model(path, "CPU", settings)
+        self._model = _core().compile_model(path, "CPU", settings)
         # The first array that becomes a tensor sets something up, in which two threads at once wait for each other
         # forever: let it be this one.
         openvino.Tensor(np.zeros(1, np.uint8))
