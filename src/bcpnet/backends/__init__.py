@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bcpnet.backends.base import Backend
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.weights import resolve
 
 
@@ -87,5 +87,8 @@ def open_backend(
         raise UsageError(
             f'the backend {name} needs the package {error.name}: in the checkout, pip install ".[{backend.extra}]"'
         ) from error
-    opened: Backend = getattr(module, backend.class_name)(path, threads)
+    try:
+        opened: Backend = getattr(module, backend.class_name)(path, threads)
+    except InputError as error:  # weights that ship are known by name, not by where they lie
+        raise type(error)(str(error).replace(str(path), str(weights))) from error
     return opened
