@@ -29,10 +29,12 @@ def conv_bn(
     stride: int = 1,
     groups: int = 1,
     act: Callable[[], nn.Module] | None = None,
+    dilation: int = 1,
 ) -> nn.Sequential:
-    """Convolution (no bias, padding kernel // 2), batch norm and, if given, an activation."""
+    """Convolution (no bias, padded to keep the size at stride 1), batch norm and, if given, an activation."""
+    padding = dilation * (kernel // 2)
     layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, groups=groups, bias=False),
         BatchNorm2d(out_channels),
     ]
     if act is not None:
