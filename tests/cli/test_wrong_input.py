@@ -192,6 +192,7 @@ ROWS = [
     Row("a root of other things", "data camvid --root {bad}/camvid", 1, ("{bad}/camvid", "new folder")),
     Row("unknown backend", "benchmark --weights {bad}/good.onnx --backends tensorrt", 2, ("tensorrt",)),
     Row("no frames to time", "benchmark --weights {bad}/good.onnx --sizes 32x32 --frames 0", 1, ("nothing to time",)),
+    Row("save without a video", "benchmark --weights {bad}/good.onnx --save classmap", 2, ("--video",)),
 ]  # fmt: skip
 
 

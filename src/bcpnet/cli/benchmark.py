@@ -27,6 +27,7 @@ from bcpnet.prediction import Kind
 
 Names = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
 _SIZES = ("360x640", "1024x2048")
+_SAVED: tuple[Kind, ...] = ("overlay", "classmap")
 _CLASSES = 19  # of networks without weights: Cityscapes'
 _PREPARED_AT_HW = (360, 640)  # the frames that a network of random weights takes its statistics from
 
@@ -50,7 +51,7 @@ class Benchmark:
         threads: CPU threads; by default the runtime's choice, or as predict has it for --video.
         frames: how many are timed, after a few that are not.
         video: measure what `bcpnet predict` does with this video instead; streets = a synthetic one of 1080p.
-        save: with --video, what predict is to write: overlay, classmap, colour.
+        save: with --video, what predict is to write: overlay, classmap, colour; by default overlay and classmap.
         json: print all measurements and the machine as JSON.
     """
 
@@ -62,7 +63,7 @@ class Benchmark:
     threads: Number = None
     frames: int = 30
     video: Annotated[str | None, arg(metavar="PATH", help_behavior_hint="")] = None
-    save: Annotated[tuple[Kind, ...], arg(metavar="KIND [KIND ...]")] = ("overlay", "classmap")
+    save: Annotated[tuple[Kind, ...], arg(metavar="KIND [KIND ...]", help_behavior_hint="")] = ()
     json: Flag = False
 
 
@@ -72,6 +73,8 @@ def run(options: Benchmark) -> int:
         raise UsageError(f"{options.threads} threads: need at least 1")
     if len(options.weights) > 1 and (options.networks or options.classes or options.video):
         raise UsageError("several --weights: not with --networks, --classes or --video")
+    if options.save and options.video is None:
+        raise UsageError("--save is of results of a --video")
     for backend in options.backends:
         if backend not in (AUTO, USUAL):
             weights_suffix(backend)  # it raises for a wrong name
@@ -164,7 +167,7 @@ def _video(options: Benchmark, video: str, folder: Path, status: Status) -> None
                 backend,
                 size_hw=None if size is None else parse_size(size),
                 threads=options.threads,
-                save=options.save,
+                save=options.save or _SAVED,
             )
             rows.append(row)
     machine = describe_machine()
