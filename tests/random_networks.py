@@ -29,7 +29,7 @@ def randomised(network: nn.Module, seed: int = 0) -> nn.Module:
                 sign = torch.where(uniform(module.weight, 0, 1) < 0.2, -1, 1)
                 module.weight.copy_(sign * uniform(module.weight, 0.5, 1.5))
                 module.bias.copy_(uniform(module.bias, -0.5, 0.5))
-            elif isinstance(module, nn.Conv2d):
+            elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
                 if module.bias is not None:
                     module.bias.copy_(uniform(module.bias, -0.5, 0.5))

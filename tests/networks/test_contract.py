@@ -70,7 +70,12 @@ def test_any_size_batch_and_mode(name: str, options: dict[str, object]) -> None:
 @every_network
 def test_a_backward_pass_reaches_every_weight(name: str, options: dict[str, object]) -> None:
     network = build(name, CLASSES, **options).train()
-    network(random_images(2, 3, 97, 131)).square().mean().backward()
+    with_auxiliary = getattr(network, "forward_with_auxiliary", None)
+    images = random_images(2, 3, 97, 131)
+    logits, auxiliary = (network(images), []) if with_auxiliary is None else with_auxiliary(images)
+    for each in (logits, *auxiliary):
+        assert each.shape[:2] == (2, CLASSES)
+        each.square().mean().backward(retain_graph=True)
     without = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert without == []
     # A convolution's bias in front of a batch norm is the only thing that may do nothing.
