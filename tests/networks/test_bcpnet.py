@@ -56,6 +56,16 @@ def test_without_bcp_it_is_encoder_and_classifier() -> None:
     assert logits.shape == (1, 19, 4, 5)  # stride 32, rounded up
 
 
+@pytest.mark.parametrize("encoder", ["mobilenet_v3_small", "mobilenet_v2_050"])
+def test_level_two_costs_less_than_the_paper_has(encoder: str) -> None:
+    """4.50 G is what the paper prints for its own network at this size."""
+    info = describe("bcpnet", 19, [(1024, 2048)], encoder=encoder, finest=2)
+    assert info.parameters <= 610_000
+    assert info.macs["1024x2048"] <= 4.5e9
+    logits = random_network("bcpnet", 19, encoder=encoder, finest=2)(random_images(1, 3, 97, 131))
+    assert logits.shape == (1, 19, 25, 33)  # stride 4, rounded up
+
+
 def test_poolings_have_the_same_weights_and_sizes_and_differ() -> None:
     images = random_images(1, 3, 97, 131)
     network = random_network("bcpnet", 5)
@@ -96,6 +106,7 @@ def test_context_reaches_every_pixel() -> None:
     [
         ({"encoder": "resnet"}, "unknown encoder 'resnet': choose one of mobilenet_v3_small, "),
         ({"pooling": "min3"}, "unknown context pooling 'min3': choose max3, avg3 or max5"),
+        ({"finest": 4}, "finest level 4: choose 2 or 3"),
         ({"depth": 3}, "network bcpnet: .*depth"),
         ({"width": -1}, "network bcpnet: .*negative"),
     ],

@@ -49,7 +49,7 @@ def _plain(tensors: dict[str, Tensor], x: Tensor) -> list[Tensor]:
         y = conv(f"{block}.depthwise", y, stride, groups=y.shape[1])
         y = conv(f"{block}.project", y, act=False)
         x = x + y if stride == 1 and x.shape == y.shape else y
-        if index in (5, 12, 16):
+        if index in (2, 5, 12, 16):
             taps.append(x)
     return taps
 
@@ -71,7 +71,8 @@ def test_taps(name: str) -> None:
     encoder = ENCODERS[name]().eval()
     with torch.inference_mode():
         features = encoder(random_images(2, 3, 97, 131))
-    sizes = [(2, channels, *size) for channels, size in zip(encoder.channels, ((13, 17), (7, 9), (4, 5)), strict=True)]
+    sizes_hw = ((25, 33), (13, 17), (7, 9), (4, 5))
+    sizes = [(2, channels, *size) for channels, size in zip(encoder.channels, sizes_hw, strict=True)]
     assert [tuple(feature.shape) for feature in features] == sizes
 
 

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bcpnet.labels import IGNORE
-from bcpnet.training.losses import class_weights, segmentation_loss, training_loss
+from bcpnet.metrics import ConfusionMatrix
+from bcpnet.training.losses import class_weights, lovasz_softmax, segmentation_loss, training_loss
 
 
 def _batch(ignored: float = 0.1, classes: int = 5) -> tuple[Tensor, Tensor]:
@@ -121,7 +122,7 @@ def test_auxiliary_heads_join_with_their_weight() -> None:
     network = TwoHeads()
     images, (_, labels) = torch.randn(2, 3, 5, 7), _batch()
     parts = [segmentation_loss(network(x), labels, WEIGHTS, 0.5) for x in (images, images.flip(2), -images)]
-    loss = training_loss(network, images, labels, WEIGHTS, 0.5, 0.4)
+    loss = training_loss(network, images, labels, WEIGHTS, 0.5, 0.0, 0.4)
     torch.testing.assert_close(loss, parts[0] + 0.4 * (parts[1] + parts[2]))
 
 
@@ -129,4 +130,33 @@ def test_a_network_without_auxiliary_heads_has_one_loss() -> None:
     network = nn.Conv2d(3, 5, 1)
     images, (_, labels) = torch.randn(2, 3, 5, 7), _batch()
     expected = segmentation_loss(network(images), labels)
-    torch.testing.assert_close(training_loss(network, images, labels, None, 1.0, 0.4), expected)
+    torch.testing.assert_close(training_loss(network, images, labels, None, 1.0, 0.0, 0.4), expected)
+
+
+def test_lovasz_of_certain_predictions_is_one_minus_the_iou_of_our_metric() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (500,), generator=generator)  # of five classes one is never labelled
+    predicted = torch.where(torch.rand(500, generator=generator) < 0.6, labels, labels.roll(1))
+    matrix = ConfusionMatrix(5)
+    matrix.update(labels.to(torch.uint8).numpy(), predicted.to(torch.uint8).numpy())
+    expected = torch.tensor(1 - matrix.iou()[:4].mean()).float()
+    probabilities = F.one_hot(predicted, 5).float()
+    torch.testing.assert_close(lovasz_softmax(probabilities, labels), expected)
+    order = torch.randperm(500, generator=generator)
+    torch.testing.assert_close(lovasz_softmax(probabilities[order], labels[order]), expected)
+
+
+def test_lovasz_is_added_with_its_weight_and_leads_downhill() -> None:
+    logits, labels = _batch()
+    plain, both = segmentation_loss(logits, labels), segmentation_loss(logits, labels, lovasz=0.5)
+    (gradient,) = torch.autograd.grad(both - plain, logits)
+    assert 0 < both - plain < 0.5
+    moved = logits - 0.1 * gradient / gradient.norm()
+    assert segmentation_loss(moved, labels, lovasz=0.5) - segmentation_loss(moved, labels) < both - plain
+
+
+def test_lovasz_without_labels_is_zero() -> None:
+    logits, labels = _batch()
+    loss = segmentation_loss(logits, torch.full_like(labels, IGNORE), lovasz=1.0)
+    loss.backward()
+    assert loss == 0

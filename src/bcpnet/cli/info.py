@@ -7,7 +7,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from bcpnet.cli.common import Flag, Name, Sizes, parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Number, Sizes, parse_size, print_json
 from bcpnet.errors import UsageError
 
 
@@ -23,6 +23,7 @@ class Info:
         sizes: heights and widths of images to count multiply-adds at.
         encoder: bcpnet's encoder; by default the network's own.
         pooling: bcpnet's context pooling (the paper's Table 5): max3, avg3 or max5.
+        finest: the level that bcpnet classifies: 3 as in the paper, or 2.
         without_bcp: leave bcpnet's BCP module out (the paper's Table 5).
         json: print JSON.
     """
@@ -32,6 +33,7 @@ class Info:
     sizes: Sizes = ("360x640", "1024x2048")
     encoder: Name = None
     pooling: Name = None
+    finest: Number = None
     without_bcp: Flag = False
     json: Flag = False
 
@@ -42,7 +44,12 @@ def run(options: Info) -> int:
 
     if not 1 <= options.classes <= 255:
         raise UsageError(f"{options.classes} classes: need 1 to 255")
-    given = {"encoder": options.encoder, "pooling": options.pooling, "bcp": False if options.without_bcp else None}
+    given = {
+        "encoder": options.encoder,
+        "pooling": options.pooling,
+        "finest": options.finest,
+        "bcp": False if options.without_bcp else None,
+    }
     choice = {name: value for name, value in given.items() if value is not None}
     info = describe(options.network, options.classes, [parse_size(size) for size in options.sizes], **choice)
     if options.json:

@@ -26,14 +26,18 @@ class FusedBCP:
         # Those that read the same feature are one convolution with all their channels.
         self._laterals = {
             level: pack(_side_by_side([bcp.lateral[key] for key in keys]), dtype, device)
-            for level, keys in (("3", ("3",)), ("4", ("4", "4up")), ("5", ("5", "5up", "6")))
+            for level, keys in (("2", ("2",)), ("3", ("3",)), ("4", ("4", "4up")), ("5", ("5", "5up", "6")))
+            if keys[0] in bcp.lateral
         }
         self._down1 = {level: self._node(node, deeper=True) for level, node in bcp.down1.items()}
         self._up = {level: self._node(node, deeper=False) for level, node in bcp.up.items()}
-        self._down2 = {level: self._node(node, deeper=True, is_last=level == "3") for level, node in bcp.down2.items()}
+        finest = min(bcp.down2)
+        self._down2 = {
+            level: self._node(node, deeper=True, is_last=level == finest) for level, node in bcp.down2.items()
+        }
 
-    def __call__(self, c3: Tensor, c4: Tensor, c5: Tensor) -> Tensor:
-        """Features at strides 8, 16, 32 -> N x K x H/8 x W/8 float32 logits."""
+    def __call__(self, c2: Tensor, c3: Tensor, c4: Tensor, c5: Tensor) -> Tensor:
+        """Features at strides 4, 8, 16, 32 -> N x K x H/8 x W/8 (or H/4 x W/4) float32 logits."""
         p3 = pointwise(c3, self._laterals["3"])
         p4, p4_up = pointwise(c4, self._laterals["4"]).chunk(2, 3)
         p5, p5_up, p6_unpooled = pointwise(c5, self._laterals["5"]).chunk(3, 3)
@@ -54,7 +58,8 @@ class FusedBCP:
         e6 = down2["6"](u6, u7)
         e5 = down2["5"](u5, e6)
         e4 = down2["4"](u4, e5)
-        return down2["3"](d3, e4)
+        e3 = down2["3"](d3, e4)
+        return down2["2"](pointwise(c2, self._laterals["2"]), e3) if "2" in down2 else e3
 
     def _node(self, node: nn.Module, deeper: bool, is_last: bool = False) -> _FusedNode:
         assert isinstance(node, Node)

@@ -62,15 +62,14 @@ class FusedBCPNet:
         self._bcp = FusedBCP(folded.bcp, dtype, device)
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """N H W 3 uint8 RGB, without gaps -> N K ceil(H/8) ceil(W/8) float32 logits."""
+        """N H W 3 uint8 RGB, without gaps -> N K h w float32 logits, h x w as of the network."""
         x = stem(frames, self._stem)
         features = []  # the last map of each stride
         for block in self._blocks:
             if block.depthwise.stride > 1:
                 features.append(x)
             x = block(x)
-        c3, c4, c5 = [*features, x][-3:]
-        return self._bcp(c3, c4, c5)
+        return self._bcp(*[*features, x][-4:])
 
 
 @dataclass(frozen=True)

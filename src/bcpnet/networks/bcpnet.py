@@ -2,7 +2,7 @@
 
 An image goes through an encoder to stride 32, is pooled on to 1/64 and 1/128 (levels 6 and 7), and the context
 gathered there walks down to level 3, up to level 7 and down again (the BCP module, Fig. 3b). Level 3 (stride 8)
-is classified. Level l has stride 2**l.
+is classified; ours may go on to level 2, for what is thin. Level l has stride 2**l.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bcpnet.networks.encoders import ENCODERS
 from bcpnet.networks.layers import BatchNorm2d, FixedSum, WeightedSum, upsample_to
 
 Pooling = Literal["max3", "avg3", "max5"]
+Finest = Literal[2, 3]
 
 
 def _batch_norm(channels: int) -> BatchNorm2d:
@@ -42,41 +43,49 @@ class Node(nn.Module):
 
     sum: WeightedSum | FixedSum
 
-    def __init__(self, inputs: int, width: int) -> None:
-        """`inputs` feature maps of `width` channels."""
+    def __init__(self, inputs: int, width: int, out: int | None = None) -> None:
+        """`inputs` feature maps of `width` channels to one of `out` (by default as many)."""
         super().__init__()
         self.sum = WeightedSum(inputs)
         self.act = nn.SiLU()
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
-        self.pointwise = nn.Sequential(nn.Conv2d(width, width, 1), _batch_norm(width))
+        self.pointwise = _lateral(width, width if out is None else out)
 
     def forward(self, *features: Tensor) -> Tensor:
-        """Feature maps of one shape -> one of that shape."""
+        """Feature maps of one shape -> one of that height and width."""
         x: Tensor = self.pointwise(self.depthwise(self.act(self.sum(*features))))
         return x
 
 
 class BCP(nn.Module):
-    """Bi-direction context propagation: top-down 6-3, bottom-up 4-7, top-down 6-3 (twelve nodes)."""
+    """Bi-direction context propagation: top-down 6-3, bottom-up 4-7, top-down 6-3 (twelve nodes) or 6-2 (thirteen)."""
 
     def __init__(
-        self, channels: tuple[int, int, int], lifted: tuple[int, int, int] | None, width: int, pooling: Pooling
+        self,
+        channels: tuple[int, int, int, int],
+        lifted: tuple[int, int, int] | None,
+        width: int,
+        pooling: Pooling,
+        finest: Finest,
     ) -> None:
         """Builds the module.
 
         Args:
-            channels: of the encoder's features at strides 8, 16, 32.
-            lifted: channels that 1x1 convolutions raise them to first (the authors' release does); None leaves them.
+            channels: of the encoder's features at strides 4, 8, 16, 32.
+            lifted: channels that 1x1 convolutions raise the last three to first (the authors' release does); None
+                leaves them.
             width: channels inside the module.
             pooling: how levels 6 and 7 are pooled from level 5.
+            finest: the level that the last path ends on; on level 2, with four times the pixels of level 3, features
+                are half as wide.
         """
         super().__init__()
+        c2, *deeper = channels
         self.lift = nn.ModuleDict()
         if lifted is not None:
-            for level, inp, out in zip("345", channels, lifted, strict=True):
+            for level, inp, out in zip("345", deeper, lifted, strict=True):
                 self.lift[level] = nn.Conv2d(inp, out, 1)
-            channels = lifted
-        c3, c4, c5 = channels
+        c3, c4, c5 = deeper if lifted is None else lifted
         # Keys: the level, and for the bottom-up path's own laterals of levels 4 and 5, the level and "up".
         self.lateral = nn.ModuleDict(
             {
@@ -93,9 +102,15 @@ class BCP(nn.Module):
         self.down1 = nn.ModuleDict({level: Node(2, width) for level in "6543"})
         self.up = nn.ModuleDict({level: Node(2 if level == "7" else 3, width) for level in "4567"})
         self.down2 = nn.ModuleDict({level: Node(2, width) for level in "6543"})
+        self.width_out = width
+        if finest == 2:
+            self.width_out = width // 2
+            self.lateral["2"] = _lateral(c2, self.width_out)
+            self.down2["3"] = Node(2, width, self.width_out)
+            self.down2["2"] = Node(2, self.width_out)
 
-    def forward(self, c3: Tensor, c4: Tensor, c5: Tensor) -> Tensor:
-        """Features at strides 8, 16, 32 -> N width H/8 W/8."""
+    def forward(self, c2: Tensor, c3: Tensor, c4: Tensor, c5: Tensor) -> Tensor:
+        """Features at strides 4, 8, 16, 32 -> N width_out H/8 W/8, or H/4 W/4."""
         if self.lift:
             c3, c4, c5 = self.lift["3"](c3), self.lift["4"](c4), self.lift["5"](c5)
         p3, p4, p5 = self.lateral["3"](c3), self.lateral["4"](c4), self.lateral["5"](c5)
@@ -116,7 +131,11 @@ class BCP(nn.Module):
         e5 = self.down2["5"](u5, upsample_to(e6, u5))
         e4 = self.down2["4"](u4, upsample_to(e5, u4))
         e3: Tensor = self.down2["3"](d3, upsample_to(e4, d3))
-        return e3
+        if "2" not in self.down2:
+            return e3
+        p2 = self.lateral["2"](c2)
+        e2: Tensor = self.down2["2"](p2, upsample_to(e3, p2))
+        return e2
 
     def fold_(self) -> None:
         """Puts each lift in front of the laterals that read it, where `fold` merges the two linear layers."""
@@ -131,7 +150,7 @@ class BCP(nn.Module):
 class BCPNet(nn.Module):
     """The paper's network: 607,826 parameters with the V3 encoder, 19 classes and its defaults.
 
-    N 3 H W images -> N K ceil(H/8) ceil(W/8) logits (stride 32 without BCP), any H, W >= 32.
+    N 3 H W images -> N K ceil(H/8) ceil(W/8) logits (stride 4 with finest=2, 32 without BCP), any H, W >= 32.
     """
 
     def __init__(
@@ -142,6 +161,7 @@ class BCPNet(nn.Module):
         bcp: bool = True,
         pooling: Pooling = "max3",
         width: int = 64,
+        finest: Finest = 3,
     ) -> None:
         """Builds the network with random weights.
 
@@ -151,32 +171,35 @@ class BCPNet(nn.Module):
             bcp: False classifies the encoder's last features instead (the paper's Table 5, row 1).
             pooling: context pooling, the paper's Table 5: 3x3 max, 3x3 average or 5x5 max.
             width: channels inside BCP.
+            finest: the level that is classified: 3 as in the paper, or 2 (stride 4), one node more.
 
         Raises:
-            UsageError: unknown encoder or pooling.
+            UsageError: unknown encoder, pooling or finest level.
         """
         super().__init__()
+        if finest not in (2, 3):
+            raise UsageError(f"finest level {finest!r}: choose 2 or 3")
         if encoder not in ENCODERS:
             raise UsageError(f"unknown encoder {encoder!r}: choose one of {', '.join(ENCODERS)}")
         self.encoder = ENCODERS[encoder]()
         self.bcp: BCP | None = None
         channels = self.encoder.channels
-        features = channels[2]
+        features = channels[-1]
         if bcp:
-            self.bcp = BCP(channels, self.encoder.lifted, width, pooling)
-            features = width
+            self.bcp = BCP(channels, self.encoder.lifted, width, pooling, finest)
+            features = self.bcp.width_out
         self.head: nn.Module = nn.Conv2d(features, num_classes, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """N 3 H W -> N K h w logits."""
-        c3, c4, c5 = self.encoder(images)
-        logits: Tensor = self.head(c5 if self.bcp is None else self.bcp(c3, c4, c5))
+        features = self.encoder(images)
+        logits: Tensor = self.head(features[-1] if self.bcp is None else self.bcp(*features))
         return logits
 
     def fold_(self) -> None:
         """Puts the head behind the last node's 1x1 convolution, where `fold` merges the two linear layers."""
         if self.bcp is not None:
-            last = self.bcp.down2["3"]
+            last = list(self.bcp.down2.values())[-1]
             assert isinstance(last, Node)
             last.pointwise = nn.Sequential(*last.pointwise, self.head)
             self.head = nn.Identity()

@@ -21,9 +21,10 @@ from bcpnet.errors import UsageError
 from bcpnet.networks.frames import normalise
 from bcpnet.training.augment import augment
 from bcpnet.training.batches import Batches, RunSampler, collate, mix, steps_per_epoch
+from bcpnet.training.initial import make_network
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
-from bcpnet.training.module import Trained, learning_rate, make_network
+from bcpnet.training.module import Trained, learning_rate
 from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipes import Recipe
 from bcpnet.training.run_folder import check_run, end_epoch, metadata_of, open_run, save
@@ -223,7 +224,9 @@ def _step(
             generator=generator,
         )
         with fabric.no_backward_sync(trained.wrapped, enabled=part < accumulate - 1):
-            partial = training_loss(trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.aux_weight)
+            partial = training_loss(
+                trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight
+            )
             fabric.backward(partial / accumulate)
         loss += partial.detach() / accumulate
     trained.optimizer.step()

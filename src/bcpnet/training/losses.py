@@ -1,4 +1,4 @@
-"""Cross-entropy for segmentation: class weights, the hardest pixels, auxiliary heads."""
+"""Losses for segmentation: cross-entropy with class weights and the hardest pixels, Lovász-softmax, auxiliary heads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bcpnet.labels import IGNORE
+
+_LOVASZ_STEP = 4
 
 
 def class_weights(pixels: Tensor, kind: Literal["log", "median"]) -> Tensor:
@@ -32,7 +34,31 @@ def class_weights(pixels: Tensor, kind: Literal["log", "median"]) -> Tensor:
     return torch.where(present, weights, 1.0).float()
 
 
-def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None, ohem: float = 1.0) -> Tensor:
+def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """The Lovász extension of 1 - IoU, as a mean over the classes that are labelled (Berman et al. 2018, Eq. 8 to 11).
+
+    Args:
+        probabilities: P K, of P labelled pixels.
+        labels: P int64.
+
+    Returns:
+        A scalar in 0..1; 0 (with a gradient) where P is 0.
+    """
+    losses = []
+    for index in labels.unique().tolist():
+        of_class = (labels == index).float()
+        errors, order = (of_class - probabilities[:, index]).abs().sort(descending=True)
+        of_class = of_class[order]
+        total = of_class.sum()
+        jaccard = 1 - (total - of_class.cumsum(0)) / (total + (1 - of_class).cumsum(0))
+        steps = torch.diff(jaccard, prepend=jaccard.new_zeros(1))
+        losses.append(errors @ steps)
+    return torch.stack(losses).mean() if losses else probabilities.sum()
+
+
+def segmentation_loss(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None, ohem: float = 1.0, lovasz: float = 0.0
+) -> Tensor:
     """Cross-entropy of bilinearly upsampled logits, as a mean over labelled pixels weighted by class.
 
     Args:
@@ -40,6 +66,7 @@ def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = N
         labels: N H W int64, IGNORE where there is none.
         weights: K, or None.
         ohem: share of the labelled pixels that counts: those with the largest loss (Shrivastava et al. 2016).
+        lovasz: weight of the Lovász-softmax loss, which is added.
 
     Returns:
         A scalar; 0 (with a gradient) if nothing is labelled.
@@ -51,19 +78,31 @@ def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = N
     if ohem < 1:
         hardest = loss.detach().topk(max(1, int(ohem * int(valid.sum())))).indices
         loss, mass = loss[hardest], mass[hardest]
-    return loss.sum() / mass.sum().clamp(min=1e-6)
+    total = loss.sum() / mass.sum().clamp(min=1e-6)
+    if lovasz > 0:
+        # It sorts pixels for each class. Every fourth both ways will do: crops lie at random.
+        sparse = labels[:, ::_LOVASZ_STEP, ::_LOVASZ_STEP]
+        probabilities = full[..., ::_LOVASZ_STEP, ::_LOVASZ_STEP].softmax(1).movedim(1, -1)
+        total = total + lovasz * lovasz_softmax(probabilities[sparse != IGNORE], sparse[sparse != IGNORE])
+    return total
 
 
 def training_loss(
-    network: nn.Module, images: Tensor, labels: Tensor, weights: Tensor | None, ohem: float, aux_weight: float
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor | None,
+    ohem: float,
+    lovasz: float,
+    aux_weight: float,
 ) -> Tensor:
-    """The loss of a network on a batch; auxiliary heads, if it has them, join with `aux_weight`.
+    """The loss of a network on a batch; the cross-entropy of auxiliary heads, if it has them, joins with `aux_weight`.
 
     A network with auxiliary heads has a method `forward_with_auxiliary(images) -> (logits, list of logits)`.
     """
     with_auxiliary = getattr(network, "forward_with_auxiliary", None)
     logits, auxiliary = (network(images), []) if with_auxiliary is None else with_auxiliary(images)
-    loss = segmentation_loss(logits, labels, weights, ohem)
+    loss = segmentation_loss(logits, labels, weights, ohem, lovasz)
     for extra in auxiliary:
         loss = loss + aux_weight * segmentation_loss(extra, labels, weights, ohem)
     return loss

@@ -14,37 +14,12 @@ from torch import Tensor, nn
 
 from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
-from bcpnet.networks import build
-from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
 from bcpnet.training.recipes import Recipe
 
 # What reading a state raises where the file is cut short, no PyTorch file, or of something else.
 _BROKEN = (
     OSError, EOFError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
 )  # fmt: skip
-
-
-def make_network(recipe: Recipe, num_classes: int, images: Tensor | None) -> nn.Module:
-    """The recipe's network with its initial weights.
-
-    Args:
-        recipe: says which network, seed and pre-trained file.
-        num_classes: K.
-        images: N 3 H W network input of the training split, for the calibration of pre-trained batch norms; None
-            leaves pre-trained weights out, for a saved state will be loaded.
-
-    Raises:
-        InputError: the pre-trained file does not fit.
-    """
-    torch.manual_seed(recipe.seed)
-    network = build(recipe.network, num_classes, **recipe.options)
-    if recipe.pretrained != "none" and images is not None:
-        encoder = getattr(network, "encoder", None)
-        if not isinstance(encoder, MobileNetV2):
-            raise InputError(f"{recipe.pretrained}: pre-trained weights are for an encoder mobilenet_v2_050 or _100")
-        load_pretrained(encoder, Path(recipe.pretrained), images)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
-    return network
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

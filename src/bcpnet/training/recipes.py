@@ -20,8 +20,8 @@ class Recipe:
         val_split: the split evaluated on while training; "none" for no evaluation.
         network: its name; `bcpnet info NETWORK` tells what it costs.
         options: keyword arguments of the network.
-        pretrained: safetensors file with encoder weights (`mobilenet_v2_*`), "none" to start from random weights, or
-            "required" to insist on being told.
+        pretrained: safetensors file with encoder weights (`mobilenet_v2_*`), weights of bcpnet to go on from (a name
+            that ships or a .safetensors file), "none" to start from random ones, or "required" to insist on being told.
         short_side: short side, in pixels, that images are resized to for evaluation and prediction.
         crop_h: height of the training crops, in pixels.
         crop_w: their width.
@@ -41,6 +41,7 @@ class Recipe:
         class_weights: of the cross-entropy: "none", "log" = 1 / ln(1.1 + frequency), or "median" = median frequency
             / frequency, from the training split's pixel counts.
         ohem: share of the hardest pixels that count in the loss (1 = all).
+        lovasz: weight of the Lovász-softmax loss beside the cross-entropy; 0 for none.
         aux_weight: weight of the auxiliary heads' losses, for networks that have them.
         ema_decay: decay of the moving average of the weights, which is what gets evaluated and saved; 0 for none.
         precision: "32-true", "bf16-mixed" or "16-mixed".
@@ -74,6 +75,7 @@ class Recipe:
     warmup_steps: int = 0
     class_weights: Literal["none", "log", "median"] = "none"
     ohem: float = 1.0
+    lovasz: float = 0.0
     aux_weight: float = 0.4
     ema_decay: float = 0.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -102,7 +104,16 @@ class Recipe:
             raise UsageError(f"jitter {self.jitter}: need 0 <= jitter <= 1")
         if self.lr <= 0:
             raise UsageError(f"lr {self.lr}: must be above 0")
-        for name in ("momentum", "weight_decay", "power", "warmup_steps", "aux_weight", "save_seconds", "workers"):
+        for name in (
+            "momentum",
+            "weight_decay",
+            "power",
+            "warmup_steps",
+            "lovasz",
+            "aux_weight",
+            "save_seconds",
+            "workers",
+        ):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name.replace('_', '-')} {getattr(self, name)}: cannot be below 0")
 
@@ -112,13 +123,13 @@ class Recipe:
 
 
 # Spelled out, so that each can be set on the command line: the switches of the paper's Table 5.
-_PAPER_NETWORK = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3"}
+_PAPER_NETWORK = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3", "finest": 3}
 
 
 def camvid() -> Recipe:
     """Ours for CamVid at 480x360: pre-trained MobileNetV2 encoder, AdamW, strong augmentation, weight averaging."""
     return Recipe(
-        options={**_PAPER_NETWORK, "encoder": "mobilenet_v2_050"},
+        options={**_PAPER_NETWORK, "encoder": "mobilenet_v2_050", "finest": 2},
         pretrained="required",
         jitter=0.3,
         epochs=80,

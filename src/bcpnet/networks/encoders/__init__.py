@@ -1,7 +1,7 @@
 """Backbones. To add one: a file here and a line in ENCODERS.
 
-An encoder maps N 3 H W to features at strides 8, 16 and 32 and tells their `channels`, and the widths BCP
-lifts them to first (`lifted`, or None).
+An encoder maps N 3 H W to features at strides 4, 8, 16 and 32 and tells their `channels`, and the widths BCP
+lifts the last three to first (`lifted`, or None).
 """
 
 from __future__ import annotations

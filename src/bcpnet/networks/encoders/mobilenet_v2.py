@@ -14,14 +14,14 @@ from bcpnet.networks.layers import conv_bn
 # expansion, channels at width 1.0, repeats, stride of the first
 _STAGES = (
     (1, 16, 1, 1),
-    (6, 24, 2, 2),
+    (6, 24, 2, 2),  # tap: stride 4
     (6, 32, 3, 2),  # tap: stride 8
     (6, 64, 4, 2),
     (6, 96, 3, 1),  # tap: stride 16
     (6, 160, 3, 2),
     (6, 320, 1, 1),  # tap: stride 32
 )
-_TAPS = (5, 12, 16)
+_TAPS = (2, 5, 12, 16)
 
 
 class InvertedResidual(nn.Module):
@@ -43,9 +43,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Image -> features at strides 8, 16 and 32."""
+    """Image -> features at strides 4, 8, 16 and 32."""
 
-    channels: tuple[int, int, int]
+    channels: tuple[int, int, int, int]
     lifted = None  # two linear layers in a row would add nothing
 
     def __init__(self, width: float) -> None:
@@ -62,17 +62,17 @@ class MobileNetV2(nn.Module):
                 blocks.append(InvertedResidual(inp, out, expansion, stride if repeat == 0 else 1))
                 inp = out
         self.blocks = nn.ModuleList(blocks)
-        self.channels = (channels[_TAPS[0]], channels[_TAPS[1]], channels[_TAPS[2]])
+        self.channels = (channels[_TAPS[0]], channels[_TAPS[1]], channels[_TAPS[2]], channels[_TAPS[3]])
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """N 3 H W -> features at strides 8, 16 and 32 (sizes rounded up), `channels` wide."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """N 3 H W -> features at strides 4, 8, 16 and 32 (sizes rounded up), `channels` wide."""
         taps = []
         x = self.stem(x)
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in _TAPS:
                 taps.append(x)
-        return taps[0], taps[1], taps[2]
+        return taps[0], taps[1], taps[2], taps[3]
 
 
 def load_pretrained(encoder: MobileNetV2, path: Path, images: Tensor) -> None:

@@ -26,7 +26,7 @@ _BLOCKS: tuple[tuple[int, int, int, int, bool, Callable[[], nn.Module], int], ..
     (5, 96, 576, 96, True, nn.Hardswish, 1),
     (5, 96, 576, 96, True, nn.Hardswish, 1),  # tap: stride 32
 )
-_TAPS = (2, 7, 10)
+_TAPS = (0, 2, 7, 10)
 
 
 class InvertedResidual(nn.Module):
@@ -52,9 +52,9 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNetV3Small(nn.Module):
-    """Image -> features at strides 8, 16 and 32."""
+    """Image -> features at strides 4, 8, 16 and 32."""
 
-    channels = (24, 48, 96)
+    channels = (16, 24, 48, 96)
     lifted = (40, 112, 320)  # widths that the authors' BCP raises the features to first
 
     def __init__(self) -> None:
@@ -63,12 +63,12 @@ class MobileNetV3Small(nn.Module):
         self.stem = conv_bn(3, 16, 3, stride=2, act=nn.Hardswish)
         self.blocks = nn.ModuleList(InvertedResidual(*row) for row in _BLOCKS)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """N 3 H W -> N 24 H/8 W/8, N 48 H/16 W/16, N 96 H/32 W/32 (rounded up)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """N 3 H W -> N 16 H/4 W/4, N 24 H/8 W/8, N 48 H/16 W/16, N 96 H/32 W/32 (rounded up)."""
         taps = []
         x = self.stem(x)
         for index, block in enumerate(self.blocks):
             x = block(x)
             if index in _TAPS:
                 taps.append(x)
-        return taps[0], taps[1], taps[2]
+        return taps[0], taps[1], taps[2], taps[3]
