@@ -127,7 +127,7 @@ _PAPER_NETWORK = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3
 
 
 def camvid() -> Recipe:
-    """Ours for CamVid at 480x360: pre-trained MobileNetV2 encoder, AdamW, strong augmentation, weight averaging."""
+    """Ours for CamVid at 480x360: pre-trained MobileNetV2, level 2 classified, AdamW, Lovász loss, weight averaging."""
     return Recipe(
         options={**_PAPER_NETWORK, "encoder": "mobilenet_v2_050", "finest": 2},
         pretrained="required",
@@ -138,6 +138,7 @@ def camvid() -> Recipe:
         weight_decay=0.02,
         warmup_steps=100,
         class_weights="log",
+        lovasz=0.5,
         ema_decay=0.998,
         eval_epochs=8,
     )

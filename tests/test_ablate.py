@@ -1,0 +1,78 @@
+"""tools/ablate.py: what is missing is run, what is there is not, and the summary is of all of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bcpnet.networks.info import describe
+from bcpnet.training.recipes import camvid
+
+pytest.importorskip("matplotlib")
+
+
+def _tool() -> Any:
+    spec = importlib.util.spec_from_file_location("ablate", Path(__file__).parents[1] / "tools" / "ablate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def ablate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The tool as a module, and whom it asked to train in `asked`; a seed is worth a hundredth, "two" a tenth."""
+    module = _tool()
+    module.GROUPS["levers"] = {"one": {}, "two": {"jitter": 0.1}}
+    module.asked = []
+
+    def train(recipe: Any, root: Path, run: Path) -> float:
+        del root
+        module.asked.append((run.name, recipe.seed, recipe.jitter, recipe.epochs))
+        return float(0.5 + recipe.seed / 100 + (recipe.jitter == 0.1) / 10)
+
+    monkeypatch.setattr(module, "train", train)
+
+    def main(*seeds: str) -> Any:
+        folders = ["--root", "-", "--runs", "-", "--results", str(tmp_path), "--docs", str(tmp_path)]
+        monkeypatch.setattr("sys.argv", ["ablate.py", "levers", *folders, "--epochs", "3", "--seeds", *seeds])
+        module.main()
+        return json.loads((tmp_path / "ablation-levers.json").read_text())
+
+    module.run = main
+    return module
+
+
+def test_only_what_is_missing_is_run(ablate: Any) -> None:
+    own = ablate.camvid().jitter
+    ablate.run("0")
+    assert ablate.asked == [("levers-one-0", 0, own, 3), ("levers-two-0", 0, 0.1, 3)]
+    ablate.run("0", "7")
+    assert ablate.asked[2:] == [("levers-one-7", 7, own, 3), ("levers-two-7", 7, 0.1, 3)]
+
+
+def test_the_summary_is_mean_and_spread_of_all_seeds(ablate: Any, tmp_path: Path) -> None:
+    ablate.run("0", "7")
+    one, two = ablate.run("3")["rows"]
+    assert one["miou"] == pytest.approx({"0": 0.5, "3": 0.53, "7": 0.57})
+    assert one["mean"] == pytest.approx(1.6 / 3)
+    assert one["spread"] == pytest.approx(statistics.stdev([0, 0.03, 0.07]))
+    assert two["mean"] - one["mean"] == pytest.approx(0.1)
+    assert two["changes"] == {"jitter": 0.1}
+    assert Image.open(tmp_path / "ablation-levers.png").size[0] > 300
+
+
+def test_every_variant_is_a_recipe_of_its_own() -> None:
+    for variants in _tool().GROUPS.values():
+        recipes = [replace(camvid(), **changes) for changes in variants.values()]
+        for recipe in recipes:
+            describe(recipe.network, 11, [], **recipe.options)
+        assert len({recipe.to_json() for recipe in recipes}) == len(recipes)

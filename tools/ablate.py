@@ -1,0 +1,129 @@
+"""What each part of a recipe is worth: variants trained alike, for several seeds, scored on val. Resumable.
+
+    python tools/ablate.py levers --root CAMVID --pretrained mobilenet_v2_050.safetensors --runs DIR
+    python tools/ablate.py table5 --root CAMVID --runs DIR
+
+Every finished run leaves results/ablation/GROUP-VARIANT-SEED.json; those that are there are not run again, and one that
+was interrupted goes on from its folder under --runs. Seeds come in the outer loop, so that a comparison of all variants
+is there early. docs/ablation-GROUP.png and results/ablation-GROUP.json sum up what there is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from bcpnet.data import open_dataset
+from bcpnet.files import atomic_path, write_bytes
+from bcpnet.machine import describe_machine
+from bcpnet.training.fit import Progress, fit
+from bcpnet.training.recipes import Recipe, camvid
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_FAITHFUL = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3", "finest": 3}
+_OURS = camvid().options
+
+# Group -> variant -> what it changes of the group's first variant, which changes only what makes the group.
+GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+    "levers": {
+        "camvid": {},
+        "level-3": {"options": {**_OURS, "finest": 3}},
+        "no-lovasz": {"lovasz": 0.0},
+        "no-class-weights": {"class_weights": "none"},
+        "ohem": {"ohem": 0.25},
+        "no-jitter": {"jitter": 0.0},
+        "no-average": {"ema_decay": 0.0},
+        "scratch": {"pretrained": "none"},
+    },
+    # The paper's Table 5, its network from random weights. Its two crops become the whole image and three quarters.
+    "table5": {
+        "max3": {"options": _FAITHFUL, "pretrained": "none"},
+        "no-bcp": {"options": {**_FAITHFUL, "bcp": False}, "pretrained": "none"},
+        "avg3": {"options": {**_FAITHFUL, "pooling": "avg3"}, "pretrained": "none"},
+        "max5": {"options": {**_FAITHFUL, "pooling": "max5"}, "pretrained": "none"},
+        "small-crop": {"options": _FAITHFUL, "pretrained": "none", "crop_h": 270, "crop_w": 360},
+    },
+}
+
+
+def main() -> None:
+    """Runs what is missing, then sums up."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("group", choices=GROUPS)
+    parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
+    parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--pretrained", default="required", help="encoder weights, for variants that start from them")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--results", type=Path, default=REPOSITORY / "results", help="folder for the JSON")
+    parser.add_argument("--docs", type=Path, default=REPOSITORY / "docs", help="folder for the plot")
+    options = parser.parse_args()
+    base = replace(camvid(), pretrained=options.pretrained, epochs=options.epochs, eval_epochs=options.epochs)
+    for seed in options.seeds:
+        for variant, changes in GROUPS[options.group].items():
+            name = f"{options.group}-{variant}-{seed}"
+            result = options.results / "ablation" / f"{name}.json"
+            if result.exists():
+                continue
+            miou = train(replace(base, seed=seed, **changes), options.root, options.runs / name)
+            row = {"group": options.group, "variant": variant, "seed": seed, "epochs": options.epochs, "miou": miou}
+            write_json(result, {**row, "changes": changes, "machine": describe_machine()})
+            print(f"{name}: {100 * miou:.2f}", flush=True)
+            sum_up(options.group, options.results, options.docs)
+    sum_up(options.group, options.results, options.docs)
+
+
+def train(recipe: Recipe, root: Path, run: Path) -> float:
+    """The run's mIoU on val after its last epoch; goes on with a run that was interrupted."""
+    train_split, val = (open_dataset(recipe.dataset, root, split) for split in (recipe.train_split, recipe.val_split))
+
+    def report(progress: Progress) -> None:
+        print(f"{run.name}: step {progress.step}/{progress.steps}, loss {progress.loss:.3f}", end="\r", flush=True)
+
+    fit(recipe, train_split, val, run, resume=(run / "state.pt").exists(), report=report)
+    return float(json.loads((run / "history.jsonl").read_text().splitlines()[-1])["miou"])
+
+
+def sum_up(group: str, results: Path, docs: Path) -> None:
+    """Writes results/ablation-GROUP.json and the plot from the runs that are finished."""
+    rows = []
+    for variant, changes in GROUPS[group].items():
+        runs = [
+            json.loads(path.read_text()) for path in sorted(results.glob(f"ablation/{group}-{variant}-[0-9]*.json"))
+        ]
+        if runs:
+            miou = [run["miou"] for run in runs]
+            spread = statistics.stdev(miou) if len(miou) > 1 else None
+            mean = statistics.mean(miou)
+            row = {"variant": variant, "changes": changes, "epochs": runs[0]["epochs"], "mean": mean, "spread": spread}
+            rows.append({**row, "miou": {str(run["seed"]): run["miou"] for run in runs}})
+    if not rows:
+        return
+    write_json(results / f"ablation-{group}.json", {"group": group, "rows": rows, "machine": describe_machine()})
+    figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1), layout="constrained")
+    for place, row in enumerate(rows):
+        axes.plot([100 * value for value in row["miou"].values()], [place] * len(row["miou"]), "o", color="tab:blue")
+        axes.plot(100 * row["mean"], place, "|", color="black", markersize=18)
+    axes.set_yticks(range(len(rows)), [row["variant"] for row in rows])
+    axes.invert_yaxis()
+    axes.set_xlabel(f"mIoU on CamVid val, %, after {rows[0]['epochs']} epochs; a dot is a seed, a bar their mean")
+    axes.grid(axis="x", alpha=0.3)
+    with atomic_path(docs / f"ablation-{group}.png") as temporary:
+        figure.savefig(temporary, dpi=110)
+    plt.close(figure)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
