@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import Cli
-from fake_data import make_camvid, make_folder
+from fake_data import make_camvid, make_cityscapes, make_folder
 
 from bcpnet.cli.common import Status
 from bcpnet.training.recipes import RECIPES
@@ -99,6 +99,24 @@ def test_sigterm_saves_and_resume_finishes(train: Cli, tmp_path: Path, monkeypat
     assert resumed.code == 0
     assert "step 6/6" in resumed.err
     assert not list(run.glob(".*"))
+
+
+def test_cityscapes_to_what_its_server_takes(cli: Cli, tmp_path: Path) -> None:
+    """The recipe with its own network and losses; only sizes are cut."""
+    pytest.importorskip("torch", reason="training needs PyTorch")
+    make_cityscapes(tmp_path / "cityscapes")
+    run, root = tmp_path / "run", ["--root", tmp_path / "cityscapes"]
+    cut = options(pretrained="none", precision="32-true", workers=0)
+    ran = cli("train", "cityscapes", *root, "--out", run, *cut)
+    assert ran.code == 0, ran.err
+    weights = ["--weights", run / "last.safetensors"]
+    scored = json.loads(cli("evaluate", *weights, "--data", "cityscapes", *root, "--json").out)
+    assert len(scored["iou"]) == 19
+    images = tmp_path / "cityscapes" / "leftImg8bit" / "val" / "*" / "*.png"
+    assert cli("predict", images, *weights, "--out", tmp_path / "out", "--format", "cityscapes").code == 0
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {
+        f"lindau_{frame:06}_000019_labelIds.png" for frame in range(2)
+    }
 
 
 def test_a_folder_of_ones_own(cli: Cli, tmp_path: Path) -> None:

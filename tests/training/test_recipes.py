@@ -16,7 +16,7 @@ from bcpnet.training.recipes import RECIPES, Recipe, recipe
 # Section 4.3.1: the same for both datasets, and what differs.
 PAPER = {
     "network": "bcpnet",
-    "options": {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3"},
+    "options": {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3", "finest": 3},
     "pretrained": "none",
     "optimizer": "sgd",
     "lr": 0.1,
