@@ -135,3 +135,17 @@ def test_pictures_are_plain_arrays() -> None:
         assert picture.flags.writeable
         assert picture.flags.c_contiguous
         assert Image.fromarray(picture).mode == "RGB"
+
+
+def test_errors_are_red_and_void_is_none() -> None:
+    label = np.array([[0, 1], [1, 255]], np.uint8).repeat(60, 0).repeat(80, 1)
+    image = noise(60, 80)  # of another size than its label
+
+    def reds(class_map: draw.Picture) -> int:
+        sheet = draw.draw_errors(image, label, class_map, CAMVID.palette(), tile_width=160)
+        return int((sheet == (225, 45, 45)).all(axis=2).sum())
+
+    wrong = label.copy()
+    wrong[:60, :80] = 1
+    assert reds(np.where(label == 255, 0, label).astype(np.uint8)) == 0
+    assert 60 * 80 * 0.9 < reds(wrong) <= 60 * 80

@@ -1,4 +1,4 @@
-"""Pictures of class maps: colours, overlays, legends, contact sheets, confusion matrices."""
+"""Pictures of class maps: colours, overlays, legends, contact sheets, errors, confusion matrices."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bcpnet.overlay import Picture, colour_map, overlay
 
-__all__ = ["Colour", "Picture", "colour_map", "contact_sheet", "draw_confusion", "overlay", "with_legend"]
+__all__ = [
+    "Colour", "Picture", "colour_map", "contact_sheet", "draw_confusion", "draw_errors", "overlay", "with_legend"
+]  # fmt: skip
 
 Colour = tuple[int, int, int]
+_IGNORE = 255  # as in labels.py, which drawing does not need
 _Font = ImageFont.FreeTypeFont
 
 _PAPER, _INK, _GREY, _PALE = (250, 250, 250), (32, 34, 38), (110, 114, 120), (228, 229, 232)
+_WRONG = np.array((225, 45, 45), np.uint8)
 _LEAST_LEGEND_WIDTH = 320  # pixels; a smaller picture is set in the middle above it
 _ROWS_OF_ANY_LEGEND = 10  # a longer legend is cut where it would be higher than half the picture
 
@@ -81,6 +85,35 @@ def contact_sheet(tiles: Sequence[tuple[str, Picture]], columns: int = 3, tile_w
             sheet.paste(picture, (x + (tile_width - picture.width) // 2, y + title_height))
         y += title_height + row_height + gap
     return np.array(sheet)
+
+
+def draw_errors(
+    image: Picture,
+    label: npt.NDArray[np.uint8],
+    class_map: npt.NDArray[np.uint8],
+    palette: npt.NDArray[np.uint8],
+    tile_width: int = 480,
+) -> Picture:
+    """Image, label, prediction and errors on one sheet; errors are red on the faded image.
+
+    Args:
+        image: H x W x 3 uint8.
+        label: h x w uint8; where it is 255 (ignore) nothing is wrong.
+        class_map: h x w uint8, the prediction.
+        palette: 256 x 3 uint8.
+        tile_width: of each of the four, in pixels.
+    """
+    height, width = label.shape
+    grey = np.asarray(Image.fromarray(image).convert("L").resize((width, height)))
+    faded = (90 + 0.6 * grey).astype(np.uint8)[..., None].repeat(3, axis=2)
+    errors = np.where(((class_map != label) & (label != _IGNORE))[..., None], _WRONG, faded)
+    tiles = [
+        ("image", image),
+        ("label", colour_map(label, palette)),
+        ("prediction", colour_map(class_map, palette)),
+        ("errors", errors),
+    ]
+    return contact_sheet(tiles, 2, tile_width)
 
 
 def draw_confusion(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> Picture:

@@ -20,6 +20,8 @@ from bcpnet.pipeline import ordered_map
 from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.upsample import upsample_argmax
 
+ClassMap = npt.NDArray[np.uint8]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -54,6 +56,7 @@ def evaluate(
     size_hw: Sequence[int] | None = None,
     workers: int = 1,
     report: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, ClassMap, ClassMap], None] | None = None,
 ) -> Evaluation:
     """Scores `backend` on every image of `dataset`: single scale, no flipping, at the labels' own resolution.
 
@@ -64,6 +67,7 @@ def evaluate(
             were trained for.
         workers: number of images decoded at once, and of images segmented at once; the result does not depend on it.
         report: called after every image with the number done and the number in all.
+        watch: called with each image's index, label and class map, in order.
 
     Raises:
         UsageError: the classes of network and dataset differ, or `size_hw` is not two ints of at least 32.
@@ -86,6 +90,8 @@ def evaluate(
                 confusion.update(label, class_map)
             except ValueError as error:
                 raise InputError(f"{name}: {error}") from error
+            if watch:
+                watch(done - 1, label, class_map)
             if report:
                 report(done, len(dataset))
     return Evaluation(
@@ -130,8 +136,8 @@ def _percent(share: float | None) -> str:
 class _Segmented(NamedTuple):
     """A sample whose image was segmented at the resolution of its label."""
 
-    label: npt.NDArray[np.uint8]
-    class_map: npt.NDArray[np.uint8]
+    label: ClassMap
+    class_map: ClassMap
     input_hw: tuple[int, int]
     name: str
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
-from bcpnet.evaluation import evaluate
+from bcpnet.evaluation import ClassMap, evaluate
 from bcpnet.metrics import ConfusionMatrix
 
 
@@ -110,3 +110,25 @@ def test_a_picture_that_cannot_be_written_costs_no_figures(
     assert ran.code == 1
     assert "mIoU" in ran.out
     assert str(picture) in ran.err
+
+
+def test_the_worst_images_are_drawn_worst_first(
+    cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bcpnet.cli.evaluate._WORST", 3)
+    folder = tmp_path / "worst"
+    ran = cli("evaluate", "--weights", onnx_path, "--root", camvid, "--split", "train", "--worst", folder)
+    assert ran.code == 0
+    assert f"the worst images in {folder}" in ran.out
+    scores: list[tuple[float, str]] = []
+
+    def score(index: int, label: ClassMap, class_map: ClassMap) -> None:
+        confusion = ConfusionMatrix(11)
+        confusion.update(label, class_map)
+        scores.append((confusion.mean_iou(), dataset[index].name))
+
+    dataset = open_dataset("camvid", camvid, "train")
+    evaluate(open_backend(onnx_path), dataset, watch=score)
+    expected = [f"{rank:02}_{name}_miou{100 * miou:.0f}.jpg" for rank, (miou, name) in enumerate(sorted(scores)[:3], 1)]
+    assert sorted(path.name for path in folder.iterdir()) == expected
+    assert Image.open(folder / expected[0]).width > 960

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from bcpnet import draw
 from bcpnet.backends import open_backend
 from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.data import open_dataset
+from bcpnet.data.base import Dataset
 from bcpnet.errors import UsageError
-from bcpnet.evaluation import evaluate, format_table
+from bcpnet.evaluation import ClassMap, evaluate, format_table
 from bcpnet.machine import describe_machine
 from bcpnet.media import save_image
+from bcpnet.metrics import ConfusionMatrix
 from bcpnet.pipeline import divide_threads
+
+_WORST = 10  # pictures
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class Evaluate:
             trained for.
         threads: CPU threads, by default one per core; that many images (up to 8) are worked on at once.
         confusion: where to write the confusion matrix as a picture (PNG).
+        worst: folder for pictures of the ten images with the lowest mIoU: image, label, prediction, errors.
         json: print everything, the confusion matrix and the machine included, as JSON.
     """
 
@@ -46,6 +54,7 @@ class Evaluate:
     size: Size = None
     threads: Number = None
     confusion: OptionalPath = None
+    worst: OptionalPath = None
     json: Flag = False
 
 
@@ -63,7 +72,9 @@ def run(options: Evaluate) -> int:
         def report(done: int, total: int) -> None:
             status.show(f"image {done} of {total}")
 
-        result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report)
+        worst = _Worst(len(dataset.classes))
+        watch = None if options.worst is None else worst.watch
+        result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report, watch=watch)
     if options.json:
         names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": options.split}
         print_json({**names, **result.as_dict(), "machine": describe_machine()}, indent=2)
@@ -73,4 +84,31 @@ def run(options: Evaluate) -> int:
     if options.confusion is not None:  # last, so that a path that cannot be written costs no figures
         save_image(options.confusion, draw.draw_confusion(result.confusion.counts, dataset.classes.names))
         print(f"confusion matrix in {options.confusion}", file=sys.stderr if options.json else sys.stdout)
+    if options.worst is not None:
+        worst.draw(dataset, options.worst)
+        print(f"the worst images in {options.worst}", file=sys.stderr if options.json else sys.stdout)
     return 0
+
+
+class _Worst:
+    """The images with the lowest mIoU, each over the classes that occur in it."""
+
+    def __init__(self, num_classes: int) -> None:
+        self._num_classes = num_classes
+        self._kept: list[tuple[float, int, ClassMap]] = []  # a heap; the best of the worst, which goes next, on top
+
+    def watch(self, index: int, label: ClassMap, class_map: ClassMap) -> None:
+        confusion = ConfusionMatrix(self._num_classes)
+        confusion.update(label, class_map)
+        miou = confusion.mean_iou()
+        if not math.isnan(miou):  # an image that is all void has no score
+            heapq.heappush(self._kept, (-miou, -index, class_map))
+            if len(self._kept) > _WORST:
+                heapq.heappop(self._kept)
+
+    def draw(self, dataset: Dataset, folder: Path) -> None:
+        for rank, (miou, index, class_map) in enumerate(sorted(self._kept, key=lambda kept: kept[:2], reverse=True), 1):
+            sample = dataset[-index]
+            assert sample.label is not None
+            picture = draw.draw_errors(sample.image, sample.label, class_map, dataset.classes.palette())
+            save_image(folder / f"{rank:02}_{sample.name}_miou{-100 * miou:.0f}.jpg", picture)
