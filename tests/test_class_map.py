@@ -11,6 +11,7 @@ import pytest
 from bcpnet.backends import open_backend
 from bcpnet.errors import InputError
 from bcpnet.metadata import KEY, Metadata
+from bcpnet.native import library
 from bcpnet.upsample import upsample_argmax
 from bcpnet.weights import path_of
 
@@ -55,9 +56,13 @@ def test_class_maps_are_those_of_the_logits(path: Path, runtime: str, shape: tup
     assert (class_maps != expected).mean() < 1e-3  # where two classes tie within float rounding
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_bcpnet_does_not_take_it_for_weights(path: Path, backend: str) -> None:
-    pytest.importorskip(backend)
+@pytest.mark.usefixtures("cache_folder")
+@pytest.mark.parametrize("backend", ["native", "onnxruntime", "openvino", "auto", None])
+def test_bcpnet_does_not_take_it_for_weights(path: Path, backend: str | None) -> None:
+    if backend == "openvino":
+        pytest.importorskip(backend)
+    if backend == "native" and library() is None:
+        pytest.skip("bcpnet.native was not compiled")
     with pytest.raises(InputError, match=r"classes\.onnx: returns class maps, for other programs"):
         open_backend(path, backend)
     with pytest.raises(InputError, match=r"classes\.onnx: returns class maps"):

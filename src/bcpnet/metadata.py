@@ -82,6 +82,12 @@ def of_onnx(entries: Mapping[str, str], n_classes: int, where: str) -> Metadata:
     return metadata
 
 
+def require_logits(output: str, where: str) -> None:
+    """Raises InputError for a file of `bcpnet.class_map`, told by the name of its output."""
+    if output == "class_map":
+        raise InputError(f"{where}: returns class maps, for other programs; bcpnet reads exports without --class-map")
+
+
 def _check(metadata: Metadata) -> None:
     """Raises ValueError for what JSON can hold and a network cannot be used with."""
     if not isinstance(metadata.network, str):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bcpnet.errors import InputError, UsageError
 from bcpnet.machine import usable_cores
-from bcpnet.metadata import of_onnx
+from bcpnet.metadata import of_onnx, require_logits
 from bcpnet.native import kernels, library
 from bcpnet.native.expressions import UnsupportedError
 from bcpnet.native.fusion import channels_of, fuse
@@ -40,6 +40,8 @@ class NativeBackend:
                 "then bcpnet again; or use the backend onnxruntime"
             )
         graph = read_onnx(path)
+        for output in graph.outputs:
+            require_logits(output, str(path))
         try:
             steps, mean = fuse(graph)
             program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))

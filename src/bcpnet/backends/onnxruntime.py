@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bcpnet.errors import InputError
-from bcpnet.metadata import Metadata, of_onnx
+from bcpnet.metadata import Metadata, of_onnx, require_logits
 
 # What a file can do to ONNX Runtime; its exceptions share no base class.
 _LOAD_ERRORS = (
@@ -69,8 +69,7 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
         reason = str(error).splitlines()[0].rpartition("failed:")[2]
         raise InputError(f"{path}: not an ONNX file, or a damaged one ({reason})") from error
     output = session.get_outputs()[0]
-    if output.name == "class_map":
-        raise InputError(f"{path}: returns class maps, for other programs; bcpnet reads exports without --class-map")
+    require_logits(output.name, str(path))
     metadata = of_onnx(session.get_modelmeta().custom_metadata_map, output.shape[1], str(path))
     if session.get_inputs()[0].type != "tensor(uint8)":
         raise InputError(f"{path}: takes floats, as bcpnet once wrote them; export its .safetensors again")
