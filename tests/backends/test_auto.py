@@ -88,14 +88,20 @@ def test_another_case_is_another_trial(onnx_path: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.usefixtures("opened")
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"key": 1}', b"null", b"gone"])
-def test_what_is_remembered_can_be_damaged(content: bytes, onnx_path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"[]", b"{}", b"\xff", b'{"key": 1}', b"null", b"[" * 100_000,
+        {"latency_ms": {"tensorrt": 1.0}},  # a backend that this version does not have
+        {"latency_ms": {"fast": 0.0, "slow": 1.0}}, {"latency_ms": {"fast": 10**400}}, {"latency_ms": {}},
+        {"size_hw": ["a", "b"]}, {"size_hw": [None, 96]}, {"size_hw": [float("inf"), 96]},
+    ],
+)  # fmt: skip
+def test_what_is_remembered_can_be_damaged(content: bytes | dict[str, object], onnx_path: Path, tmp_path: Path) -> None:
     choose(onnx_path, (64, 96), 1, tmp_path)
     (path,) = tmp_path.iterdir()
     whole = json.loads(path.read_bytes())
-    if content == b"gone":  # a backend that this version does not have
-        content = json.dumps({**whole, "latency_ms": {"tensorrt": 1.0}}).encode()
-    path.write_bytes(content)
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps({**whole, **content}).encode())
     assert not choose(onnx_path, (64, 96), 1, tmp_path).remembered
     assert json.loads(path.read_bytes())["key"] == whole["key"]
 
@@ -124,6 +130,17 @@ def test_nobody_runs_them(
     with pytest.raises(UsageError, match="missing is not installed"):
         choose(onnx_path, (64, 96), 1, tmp_path)
     assert opened == []
+
+
+def test_bad_weights_are_told_before_a_missing_runtime(
+    onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_fake(weights: str | Path, name: str, _: int | None) -> FakeBackend:
+        raise UsageError("not compiled") if name == "native" else InputError(f"{weights}: damaged")
+
+    monkeypatch.setattr(auto, "open_backend", open_fake)
+    with pytest.raises(InputError, match=r"network\.onnx: damaged"):
+        choose(onnx_path, (64, 96), 1, tmp_path)
 
 
 @pytest.mark.parametrize(

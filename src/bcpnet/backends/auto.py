@@ -18,7 +18,7 @@ import numpy as np
 
 from bcpnet.backends import BACKENDS, open_backend, weights_suffix
 from bcpnet.backends.base import Backend
-from bcpnet.errors import InputError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.files import write_bytes
 from bcpnet.machine import describe_processor, package_versions
 from bcpnet.native import kernels
@@ -77,7 +77,7 @@ def choose(
             written, each call is a trial.
 
     Raises:
-        UsageError, InputError: no backend runs the weights; why the first does not.
+        UsageError, InputError: no backend runs the weights, and why.
     """
     key = _key(weights, size_hw, threads)
     folder = folder or _cache_folder()
@@ -109,7 +109,8 @@ def _trial(weights: str | Path, size_hw: tuple[int, int] | None, threads: int | 
         except InputError as error:
             errors.append(error)
     if not backends or size_hw is None:
-        raise errors[0]
+        # Weights that are bad are told before a runtime that is missing.
+        raise min(errors, key=lambda error: isinstance(error, UsageError))
     # In turns, and the shortest counts: what else the machine does then hits all alike, or does not count.
     latency_ms = dict.fromkeys(backends, float("inf"))
     racing = list(backends)
@@ -148,10 +149,11 @@ def _remembered(path: Path, key: str) -> Choice | None:
         if outcome["key"] != key:
             return None
         latency_ms = {name: float(ms) for name, ms in outcome["latency_ms"].items() if name in BACKENDS}
-        height, width = outcome["size_hw"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none yet, or not ours
-        return None
-    return Choice(latency_ms, (int(height), int(width)), remembered=True) if latency_ms else None
+        height, width = map(int, outcome["size_hw"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None  # none yet, or not ours
+    is_ours = bool(latency_ms) and all(ms > 0 for ms in latency_ms.values())
+    return Choice(latency_ms, (height, width), remembered=True) if is_ours else None
 
 
 def _cache_folder() -> Path | None:
