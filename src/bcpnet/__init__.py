@@ -10,6 +10,7 @@ What cannot be used raises InputError; a call that is itself wrong, UsageError, 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from bcpnet.segmenter import Segmentation, Segmenter, load
 
     __version__: str
+
+# Left alone, ONNX Runtime 1.31 and later reports every model and run to its makers, under an id that it keeps in the
+# user's cache folder. It asks this, once, when it is loaded; a user's own setting counts.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = ["InputError", "Segmentation", "Segmenter", "UsageError", "__version__", "load"]
 

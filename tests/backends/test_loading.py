@@ -1,10 +1,12 @@
-"""Segmenting with the default backend loads no extra."""
+"""Segmenting with the default backend loads no extra, and nothing is reported to anybody."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 SCRIPT = """
 import sys
@@ -22,3 +24,12 @@ def test_segmenting_loads_no_extra(onnx_path: Path) -> None:
         [sys.executable, "-c", SCRIPT.format(path=str(onnx_path))], capture_output=True, text=True, check=False
     )
     assert run.stdout.splitlines() == ["(30, 50)", "[]"], run.stderr
+
+
+@pytest.mark.parametrize("module", ["backends.onnxruntime", "quantise"])
+def test_onnxruntime_keeps_no_device_id(module: str, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if module == "quantise":
+        pytest.importorskip("onnx_ir")
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)  # set by the import of bcpnet here
+    subprocess.run([sys.executable, "-c", f"import bcpnet.{module}"], check=True)
+    assert not list(cache_folder.rglob("*"))
