@@ -103,6 +103,7 @@ def test_bad_files(
     ("weights", "name", "error", "message"),
     [
         ("network.onnx", "tensorrt", UsageError, "choose from native, onnxruntime, openvino, pytorch"),
+        ("camvid", "", UsageError, "unknown backend ''"),
         ("no-such-weights", None, UsageError, "unknown weights 'no-such-weights'"),
         ("network.onnx", "pytorch", UsageError, r"reads \.safetensors files"),
         ("network.safetensors", "onnxruntime", UsageError, "bcpnet export --weights network.safetensors"),

@@ -64,7 +64,8 @@ def open_backend(
             return open_backend(weights, "native", threads)
         except UsageError:
             name = "onnxruntime"
-    name = name or "pytorch"
+    elif name is None:
+        name = "pytorch"
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads: need at least 1")
     if name == "auto":
