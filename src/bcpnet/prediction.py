@@ -118,7 +118,7 @@ class _Run:
         """Raises UsageError where two results, or a result and a source, share a name, as far as is known yet."""
         seen = set()
         for item in items:
-            for kind in self.outputs.kinds:
+            for kind in set(self.outputs.kinds):
                 if kind == "classmap" and item.is_video:
                     continue
                 target = self._target(kind, item.stem, item.is_video)

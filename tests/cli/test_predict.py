@@ -239,6 +239,19 @@ def test_two_results_of_one_name_are_refused(cli: Cli, picture: Path, onnx_path:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_kind_named_twice_is_saved_once(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert cli("predict", picture, "--weights", onnx_path, "--out", out, "--save", "colour", "colour").code == 0
+    assert files(out) == {"street_colour.png"}
+
+
+def test_nothing_to_save(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    ran = cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / "out", "--save")
+    assert (ran.code, ran.err) == (0, "")
+    assert "results in" not in ran.out.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_video_leaves_no_half_of_it(
     signum: int, cli: Cli, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

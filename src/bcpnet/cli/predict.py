@@ -174,11 +174,12 @@ class _Report:
         if not self.frames:
             return
         stages = ", ".join(f"{stage} {ms / self.frames:.1f}" for stage, ms in self.total_ms.items())
+        written = f"\nresults in {self.options.out}" if self.options.save or self.options.format != "own" else ""
         at_once = f"{workers} at once, {threads} thread{'s' * (threads != 1)} each"
         print(
             f"{self.frames} frame{'s' * (self.frames != 1)} in {wall_s:.2f} s: {self.frames / wall_s:.1f} frames/s "
             f"from file in to results out ({backend}; {at_once})\n"
-            f"ms per frame, each stage in its thread: {stages}\nresults in {self.options.out}",
+            f"ms per frame, each stage in its thread: {stages}{written}",
             file=sys.stderr if self.options.json else sys.stdout,
         )
 
