@@ -196,6 +196,11 @@ def test_nothing_starts_before_the_first_result_is_asked_for() -> None:
     results.close()
 
 
+def test_no_workers_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="0 workers"):
+        next(ordered_map(str, [1], workers=0))
+
+
 def test_a_failed_source_is_not_asked_again() -> None:
     asked: list[int] = []
 

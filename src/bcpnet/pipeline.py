@@ -38,8 +38,13 @@ def ordered_map(function: Callable[[T], R], source: Iterable[T], workers: int = 
     Args:
         function: called from several threads at once if `workers` is over 1.
         source: taken from in a thread other than the caller's.
-        workers: number of threads for `function`, at least 1.
+        workers: number of threads for `function`.
+
+    Raises:
+        UsageError: fewer than one worker.
     """
+    if workers < 1:
+        raise UsageError(f"{workers} workers: need at least 1")
     results: deque[Future[R | _End]] = deque()
     with (
         closing(_delegate(source)) as items,
