@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from media_files import scene
 from PIL import Image
 
 from bcpnet.backends import open_backend
+from bcpnet.cli import export
+from bcpnet.media import BadFrame, Frame, MediaItem, frames
 
 pytest.importorskip("onnx_ir", reason="export needs onnx-ir")
 
@@ -56,6 +60,23 @@ def test_a_file_to_integers_and_class_maps(cli: Cli, onnx_path: Path, photos: Pa
     assert_one_line(refused.err)
     assert refused.code == 1
     assert "returns class maps" in refused.err
+
+
+def test_images_are_not_held_all_at_once(
+    cli: Cli, onnx_path: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[weakref.ref[object]] = []
+
+    def one_by_one(items: list[MediaItem]) -> Iterator[Frame | BadFrame]:
+        for frame in frames(items):
+            assert isinstance(frame, Frame)
+            assert all(image() is None for image in decoded[:-1])  # all but the one before
+            decoded.append(weakref.ref(frame.image))
+            yield frame
+
+    monkeypatch.setattr(export, "frames", one_by_one)
+    ran = cli("export", "--weights", onnx_path, "--int8", photos, tmp_path / "int8.onnx")
+    assert (ran.code, len(decoded)) == (0, 3), ran.err
 
 
 @pytest.mark.parametrize(

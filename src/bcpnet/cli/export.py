@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 from tyro.conf import Positional, arg
 
 from bcpnet.cli.common import Flag, Status
 from bcpnet.errors import UsageError
-from bcpnet.media import BadFrame, find_media, frames
+from bcpnet.media import BadFrame, MediaItem, find_media, frames
 from bcpnet.weights import resolve
 
 # Reads one file, writes the other, and says how it went.
@@ -82,19 +84,24 @@ def _int8(images: str) -> _Step:
     def step(source: Path, out: Path) -> str:
         from bcpnet.quantise import evenly, quantise_onnx
 
-        decoded = []
-        for frame in frames([items[index] for index in evenly(len(items))]):
-            if isinstance(frame, BadFrame):
-                raise frame.error
-            decoded.append(frame.image)
-        total = len(decoded)
+        chosen = [items[index] for index in evenly(len(items))]
+        total = len(chosen)
+        count = f"{total} image{'s' * (total != 1)}"
         with Status() as status:
             same = quantise_onnx(
-                source, decoded, out, f"{total} images", lambda done: status.show(f"image {done} of {total}")
+                source, _decoded(chosen), out, count, lambda done: status.show(f"image {done} of {total}")
             )
-        return f"8-bit integers: the class of {100 * same:.1f} % of the logit cells of {total} images is unchanged"
+        return f"8-bit integers: the class of {100 * same:.1f} % of the logit cells of {count} is unchanged"
 
     return step
+
+
+def _decoded(items: list[MediaItem]) -> Iterator[npt.NDArray[np.uint8]]:
+    """One at a time: a hundred photographs are gigabytes. Raises InputError for one that cannot be read."""
+    for frame in frames(items):
+        if isinstance(frame, BadFrame):
+            raise frame.error
+        yield frame.image
 
 
 def _class_map(source: Path, out: Path) -> str:
