@@ -15,7 +15,7 @@ from bcpnet.benchmark.scenes import draw_scenes, write_clip
 from bcpnet.benchmark.table import format_stages, format_video
 from bcpnet.benchmark.timing import FrameTimes, Timing
 from bcpnet.benchmark.video import time_video
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.video import read_video
 
 
@@ -76,6 +76,16 @@ def test_nothing_saved_and_an_unknown_kind(onnx_path: Path, tmp_path: Path) -> N
     assert list(row.one_by_one.stages) == ["decode", "pre", "network", "post", "other"]
     with pytest.raises(UsageError, match="'sheet'"):
         time_video(clip, str(onnx_path), "onnxruntime", save=("sheet",))  # type: ignore[arg-type]
+
+
+def test_videos_that_cannot_be_timed(onnx_path: Path, tmp_path: Path) -> None:
+    short = tmp_path / "short.mp4"
+    write_clip(short, (48, 64), 3)
+    with pytest.raises(InputError, match=r"short\.mp4: too short to time: 3 frames, need more than 3"):
+        time_video(short, str(onnx_path), "onnxruntime")
+    write_clip(tmp_path / "another.mp4", (48, 64), 3)
+    with pytest.raises(InputError, match=r"\*\.mp4: need one video file"):
+        time_video(tmp_path / "*.mp4", str(onnx_path), "onnxruntime")
 
 
 def test_the_table_of_stages() -> None:

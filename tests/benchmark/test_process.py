@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -83,6 +86,18 @@ def test_one_that_takes_too_long(arguments: dict[str, object]) -> None:
         with pytest.raises(InputError, match="took over 0 s"):
             worker.ask({"frames": 10**9})
         assert time.monotonic() - start < 60
+
+
+def test_one_whose_asker_was_killed_says_nothing() -> None:
+    request = {"task": "macs", "arguments": {"weights": "missing.onnx", "size_hw": (40, 64)}}
+    command = [sys.executable, "-m", "bcpnet.benchmark.worker"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, said = process.communicate(json.dumps(request))
+    assert (process.returncode, said) == (1, "")
 
 
 def test_backends_beside_the_usual_way(onnx_path: Path) -> None:

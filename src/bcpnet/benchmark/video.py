@@ -126,6 +126,8 @@ def time_video(
         runs = [Overlapped(**worker.ask("overlapped"))]
         peak = worker.ask("peak")
         samples = [FrameTimes(**sample) for sample in worker.ask("one by one")]
+        if len(samples) <= _WARMUP:
+            raise InputError(f"{video}: too short to time: {len(samples)} frames, need more than {_WARMUP}")
         runs.append(Overlapped(**worker.ask("overlapped")))
     height, width = opened["frame_hw"]
     return VideoRow(
@@ -151,8 +153,11 @@ def open_task(
     save: list[Kind],
 ) -> tuple[dict[str, Any], Callable[[str], Any]]:
     """For `bcpnet.benchmark.worker`: answers "overlapped", "one by one" and "peak"."""
-    (item,) = find_media([video])
-    info = video_info(video)
+    items = find_media([video])
+    if len(items) != 1 or not items[0].is_video:
+        raise InputError(f"{video}: need one video file")
+    path = items[0].path
+    info = video_info(path)
     workers, threads_each = divide_threads(threads, None)
     segmenter = load(weights, backend=backend, size_hw=size_hw, threads=threads_each)
 
@@ -160,7 +165,7 @@ def open_task(
         stage_ms: Counter[str] = Counter()
         frames = 0
         start_s, start_core_s = time.perf_counter(), time.process_time()
-        with closing(predict([item], segmenter, Outputs(folder, save), workers)) as results:
+        with closing(predict(items, segmenter, Outputs(folder, save), workers)) as results:
             for result in results:
                 if isinstance(result, BadFrame):
                     raise InputError(str(result.error))
@@ -176,7 +181,7 @@ def open_task(
             results = _Results(folder, save, info.fps, stack)
             then: list[tuple[str, Callable[[Any], Any]]] = [("draw", results.draw), ("encode", results.encode)]
             return [
-                asdict(times) for times in time_frames(alone, read_video(video), decode=True, then=then if save else [])
+                asdict(times) for times in time_frames(alone, read_video(path), decode=True, then=then if save else [])
             ]
 
     def answer(request: str) -> Any:

@@ -36,8 +36,10 @@ def main() -> None:
             answer = {"error": str(error)}
         except MemoryError as error:
             answer = {"error": f"out of memory ({error})"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        try:
+            print(json.dumps(answer), file=answers, flush=True)
+        except BrokenPipeError:  # who asked was killed
+            os._exit(1)  # which does not try to write it again
 
 
 if __name__ == "__main__":
