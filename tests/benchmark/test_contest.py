@@ -115,7 +115,7 @@ def test_nobody_left() -> None:
 
 
 def test_no_frames() -> None:
-    with pytest.raises(InputError, match="nothing to time: 0 frames"):
+    with pytest.raises(UsageError, match="nothing to time: 0 frames"):
         run("fast", frames=0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -114,6 +115,15 @@ def test_benchmark(cli: Cli, onnx_path: Path) -> None:
     assert "64x96" in text
     assert " auto " in text  # threads as `predict` has them: those that the runtime chooses
     assert "GFLOP/s" in text
+
+
+def test_benchmark_tells_weights_of_one_name_apart(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    other = shutil.copy(onnx_path, tmp_path)
+    weights = (onnx_path, other, "camvid")
+    ran = cli(
+        "benchmark", "--weights", *weights, "--backends", "onnxruntime", "--sizes", "32x32", "--frames", 1, "--json"
+    )
+    assert [row["network"] for row in json.loads(ran.out)["rows"]] == [str(path) for path in weights]
 
 
 def test_benchmark_of_a_video(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:

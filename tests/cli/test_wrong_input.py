@@ -191,8 +191,15 @@ ROWS = [
     Row("address of another kind", "data camvid --root {out} --base-url ftp://x", 2, ("ftp://x", "http")),
     Row("a root of other things", "data camvid --root {bad}/camvid", 1, ("{bad}/camvid", "new folder")),
     Row("unknown backend", "benchmark --weights {bad}/good.onnx --backends tensorrt", 2, ("tensorrt",)),
-    Row("no frames to time", "benchmark --weights {bad}/good.onnx --sizes 32x32 --frames 0", 1, ("nothing to time",)),
+    Row("no frames to time", "benchmark --weights {bad}/good.onnx --sizes 32x32 --frames 0", 2, ("nothing to time",)),
     Row("save without a video", "benchmark --weights {bad}/good.onnx --save classmap", 2, ("--video",)),
+    Row("no weights", "benchmark --weights --sizes 32x32", 2, ("no --weights",)),
+    Row("networks with a video", "benchmark --video {bad}/good.mp4 --networks bcpnet", 2, ("not with --video",)),
+    Row("classes with a video", "benchmark --video {bad}/good.mp4 --classes 19", 2, ("not with --video",)),
+    Row("frames of a video", "benchmark --video {bad}/good.mp4 --frames 5", 2, ("not with --video",)),
+    Row("weights for networks", "benchmark --networks bcpnet --weights {bad}/good.onnx", 2, ("not with --weights",)),
+    Row("too many classes", "benchmark --sizes 32x32 --networks bcpnet --classes 256", 2, ("256 classes",)),
+    Row("widened to none", "benchmark --sizes 32x32 --weights {bad}/good.safetensors --classes 0", 2, ("0 classes",)),
 ]  # fmt: skip
 
 

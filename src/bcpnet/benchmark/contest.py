@@ -22,7 +22,8 @@ from bcpnet.benchmark.chosen import chosen_backend
 from bcpnet.benchmark.memory import Memory
 from bcpnet.benchmark.process import OpenWorker, Worker
 from bcpnet.benchmark.timing import Frame, FrameTimes, Timing
-from bcpnet.errors import InputError
+from bcpnet.errors import InputError, UsageError
+from bcpnet.files import write_bytes
 
 _ROUND = 5  # frames timed before it is the next one's turn
 _SETTLE_S = 0.1  # threads of runtimes and of BLAS spin for some 20 ms after their work is done, in the next one's way
@@ -112,11 +113,11 @@ def compete(
         UsageError, InputError: nobody could be opened, and why the first could not; or no frames to time.
     """
     if frames < 1:
-        raise InputError(f"nothing to time: {frames} frames")
+        raise UsageError(f"nothing to time: {frames} frames")
     height, width, _ = scenes[0].shape
     with TemporaryDirectory(prefix="bcpnet-") as folder, ExitStack() as stack:
         file = Path(folder) / "scenes"
-        file.write_bytes(b"".join(scene.tobytes() for scene in scenes))
+        write_bytes(file, b"".join(scene.tobytes() for scene in scenes))
         common = {"size_hw": (height, width), "threads": threads, "scenes": str(file), "n_scenes": len(scenes)}
         runs = [_Run(contestant, common, stack, open_worker) for contestant in contestants]
         if all(run.error is not None for run in runs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -71,10 +72,19 @@ def run(options: Benchmark) -> int:
     """Measures and prints."""
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"{options.threads} threads: need at least 1")
-    if len(options.weights) > 1 and (options.networks or options.classes or options.video):
-        raise UsageError("several --weights: not with --networks, --classes or --video")
-    if options.save and options.video is None:
-        raise UsageError("--save is of results of a --video")
+    if not options.weights:
+        raise UsageError("no --weights: name some that ship, or files")
+    if options.classes is not None and not 1 <= options.classes <= 255:
+        raise UsageError(f"{options.classes} classes: need 1 to 255")
+    if len(options.weights) > 1 and (options.classes is not None or options.video is not None):
+        raise UsageError("several --weights: not with --classes or --video")
+    if options.networks and options.weights != Benchmark.weights:
+        raise UsageError("--networks have random weights: not with --weights")
+    if options.video is None:
+        if options.save:
+            raise UsageError("--save is of results of a --video")
+    elif options.networks or options.classes is not None or options.frames != Benchmark.frames:
+        raise UsageError("--networks, --classes and --frames: not with --video, which runs all frames of a video")
     for backend in options.backends:
         if backend not in (AUTO, USUAL):
             weights_suffix(backend)  # it raises for a wrong name
@@ -136,18 +146,20 @@ def _check_networks(names: Sequence[str]) -> None:
 def _contestants(options: Benchmark, name: str, folder: Path) -> list[Contestant]:
     """Who is measured in turns: one network on every backend; files that it needs are written to `folder`."""
     if not options.networks and options.classes is None:
+        sharing = Counter(Path(weights).stem for weights in set(options.weights))
         return [
-            Contestant(Path(weights).stem, weights, backend)
+            Contestant(weights if sharing[Path(weights).stem] > 1 else Path(weights).stem, weights, backend)
             for weights in options.weights
             for backend in options.backends or (None,)
         ]
 
     from bcpnet.benchmark.networks import random_network, widen
 
+    classes = _CLASSES if options.classes is None else options.classes
     if options.networks:
-        prepared = random_network(name, options.classes or _CLASSES, draw_scenes(_PREPARED_AT_HW), folder)
+        prepared = random_network(name, classes, draw_scenes(_PREPARED_AT_HW), folder)
     else:
-        prepared = widen(options.weights[0], options.classes or _CLASSES, folder)
+        prepared = widen(options.weights[0], classes, folder)
     return [Contestant(prepared.name, prepared.weights(backend), backend) for backend in options.backends or (None,)]
 
 
