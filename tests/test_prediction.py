@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -96,6 +98,31 @@ def test_a_video_is_whole_when_the_next_file_comes(
     for result in predict(items, segmenter, Outputs(out, ("overlay",))):
         assert ("1_overlay.mp4" in files(out)) == (result.item.path.name != "1.mp4")
     assert files(out) == {"1_overlay.mp4", "2_overlay.jpg", "4_overlay.mp4"}
+
+
+def test_a_video_whose_size_changes(segmenter: Segmenter, tmp_path: Path) -> None:
+    clip = tmp_path / "in" / "clip.ts"
+    clip.parent.mkdir()
+    for first, (height, width) in ((0, (48, 64)), (4, (56, 80))):  # as when a broadcast goes on in another size
+        with av.open(tmp_path / "part.ts", "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for index in range(first, first + 4):
+                frame = av.VideoFrame.from_ndarray(noise(height, width), format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 25)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        with clip.open("ab") as file:
+            file.write((tmp_path / "part.ts").read_bytes())
+    save_image(clip.with_name("later.png"), noise(40, 56))
+    items = find_media([clip.parent])
+    results = list(predict(items, segmenter, Outputs(tmp_path / "out", ("colour", "classmap"))))
+    (bad,) = (result for result in results if isinstance(result, BadFrame))
+    assert "clip.ts: its size changes to 56x80 at frame 4: " in str(bad.error)
+    assert len(results) == 4 + 1 + 4 + 1
+    assert [image.shape for image in read_video(tmp_path / "out" / "clip_colour.mp4")] == [(48, 64, 3)] * 4
+    assert {f"clip_{index:06}.png" for index in range(8)} | {"later.png"} <= files(tmp_path / "out")
+    assert all(isinstance(result, Prediction) for result in predict(items, segmenter, Outputs(tmp_path, ("classmap",))))
 
 
 def test_stopping_early_leaves_no_half_of_a_video(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bcpnet import draw
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.media import BadFrame, Frame, MediaItem, VideoWriter, frames, save_class_map, save_image, video_info
 from bcpnet.pipeline import ordered_map
 from bcpnet.segmenter import Segmentation, Segmenter
@@ -78,7 +78,8 @@ def predict(
 
     Three stages overlap: one thread decodes; `workers` threads segment, draw and write pictures; the caller's
     thread encodes videos. At most 2 x workers + 1 frames are held. A video is whole once the first frame of the next
-    item comes; it is dropped where an error, or `close`, ends the iteration before. Close the generator to
+    item comes; it is dropped where an error, or `close`, ends the iteration before. Where a video's size changes, a
+    BadFrame says so, and the videos written hold the frames of its first size. Close the generator to
     stop early, as `bcpnet.pipeline.ordered_map` says.
 
     Args:
@@ -97,8 +98,17 @@ def predict(
         for item, of_item in groupby(results, key=lambda result: result.item):
             with ExitStack() as stack:
                 encoders: dict[Kind, VideoWriter] = {}
+                shapes: list[tuple[int, ...]] = []  # of its frames, as they change
                 for result in of_item:
-                    if item.is_video and isinstance(result, Prediction):
+                    if not item.is_video or isinstance(result, BadFrame) or not result.pictures:
+                        yield result
+                        continue
+                    shape = result.frame.image.shape
+                    if shape not in shapes:
+                        shapes.append(shape)
+                        if len(shapes) == 2:
+                            yield BadFrame(item, _changed(result.frame))
+                    if shape == shapes[0]:
                         start = time.perf_counter()
                         for kind, picture in result.pictures.items():
                             if kind not in encoders:
@@ -106,6 +116,14 @@ def predict(
                             encoders[kind].write(picture)
                         result.timings_ms["write"] += 1000 * (time.perf_counter() - start)
                     yield result
+
+
+def _changed(frame: Frame) -> InputError:
+    height, width, _ = frame.image.shape
+    return InputError(
+        f"{frame.item.path}: its size changes to {height}x{width} at frame {frame.index}: what is of another size than "
+        "at the start is left out of the videos"
+    )
 
 
 @dataclass(frozen=True)
