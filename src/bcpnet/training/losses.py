@@ -45,7 +45,7 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
         A scalar in 0..1; 0 (with a gradient) where P is 0.
     """
     losses = []
-    for index in labels.unique().tolist():
+    for index in torch.unique(labels).tolist():
         of_class = (labels == index).float()
         errors, order = (of_class - probabilities[:, index]).abs().sort(descending=True)
         of_class = of_class[order]
