@@ -37,6 +37,7 @@ INITIAL = {
     "none": "From random weights",
     "mobilenet_v2_050.safetensors": _CORAL,
     "mobilenet_v2_100.safetensors": _CORAL,
+    "camvid": _CORAL,  # an earlier release of the same weights
 }
 
 

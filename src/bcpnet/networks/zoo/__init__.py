@@ -1,1 +1,1 @@
-"""."""
+"""The networks of the paper's comparison, a file each."""
