@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,20 @@ def test_a_file_that_disagrees_is_not_kept(
         export_onnx(_small(), METADATA, path)
     assert (path.read_bytes() if path.exists() else None) == older
     assert [file.name for file in tmp_path.iterdir()] == ([] if older is None else ["network.onnx"])
+
+
+@pytest.mark.parametrize(
+    ("difference", "rounding", "kept"), [(9e-5, 0.0, True), (3e-4, 1e-4, True), (3e-4, 5e-5, False)]
+)
+def test_rounding_is_no_disagreement(
+    difference: float, rounding: float, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that amplifies rounding does so in ONNX Runtime as in PyTorch, but not to the same digits."""
+    monkeypatch.setattr(export, "_write", lambda _network, _metadata, path: path.write_bytes(b"file"))
+    monkeypatch.setattr(export, "_parity", lambda *_: (difference, rounding))
+    with nullcontext() if kept else pytest.raises(InputError, match="not kept"):
+        assert export_onnx(_small(), METADATA, tmp_path / "network.onnx") == difference
+    assert (tmp_path / "network.onnx").exists() == kept
 
 
 def test_unwritable_place(tmp_path: Path) -> None:
