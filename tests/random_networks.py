@@ -45,6 +45,29 @@ def random_network(name: str, num_classes: int, seed: int = 0, **options: object
     return randomised(build(name, num_classes, **options), seed)
 
 
+def rescaled(network: nn.Module) -> nn.Module:
+    """`network` with its batch norms' statistics brought to the scale of what they read, as training leaves them.
+
+    In deep networks with blindly drawn statistics features grow to 1e9 and gates become steps.
+    """
+
+    def rescale(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = inputs[0].square().mean((0, 2, 3)).sqrt().clamp(min=0.1)
+        norm.running_mean.mul_(scale)
+        norm.running_var.mul_(scale.square())
+
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    hooks = [norm.register_forward_pre_hook(rescale) for norm in norms]
+    with torch.no_grad():
+        getattr(network, "forward_with_auxiliary", network)(random_images(2, 3, 97, 131))
+    for hook in hooks:
+        hook.remove()
+    return network
+
+
 def random_frames(*shape: int, seed: int = 0) -> Tensor:
     """N H W 3 uint8 frames of that shape."""
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from random_networks import random_frames, random_images, random_network
+from random_networks import random_frames, random_images, random_network, rescaled
 from torch import nn
 
 from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
 from bcpnet.checkpoint import load_checkpoint, save_checkpoint
-from bcpnet.export import export_onnx
+from bcpnet.export import _PARITY_SHAPES, export_onnx
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
 from bcpnet.networks import NETWORKS, build
@@ -27,7 +27,24 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"bcp": False},
         {"pooling": "avg3"},
         {"pooling": "max5"},
+        {"encoder": "mobilenet_v2_050", "finest": 2},
+        {"finest": 2},
     ],
+    "bisenet1": [{}],
+    "bisenet2": [{}],
+    "deeplab": [{}],
+    "dfanet_a": [{}],
+    "dfanet_b": [{}],
+    "edanet": [{}],
+    "enet": [{}],
+    "fcn8s": [{}],
+    "frrn_a": [{}],
+    "frrn_b": [{}],
+    "icnet": [{}],
+    "pspnet": [{}],
+    "segnet": [{}],
+    "sq": [{}],
+    "two_column": [{}],
 }
 CLASSES = len(CAMVID)
 SIZES = [(32, 32), (33, 47), (97, 131)]
@@ -48,7 +65,8 @@ def test_no_network_is_left_out() -> None:
 
 
 def _network(name: str, options: dict[str, object]) -> nn.Module:
-    return random_network(name, CLASSES, **options)
+    network = random_network(name, CLASSES, **options)
+    return network if name == "bcpnet" else rescaled(network)
 
 
 @every_network
@@ -127,8 +145,12 @@ def test_folding_changes_no_logit(name: str, options: dict[str, object]) -> None
 
 
 @pytest.mark.parametrize(("name", "options"), EXPORTED)
-def test_exported_it_says_the_same(name: str, options: dict[str, object], tmp_path: Path) -> None:
+def test_exported_it_says_the_same(
+    name: str, options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = _network(name, options)
+    if name != "bcpnet":  # the largest of export's own shapes takes the big ones minutes in float64
+        monkeypatch.setattr("bcpnet.export._PARITY_SHAPES", _PARITY_SHAPES[:2])
     difference = export_onnx(network, Metadata(name, options, CAMVID, 360), tmp_path / "network.onnx")
     assert difference < 1e-4
     backend = OnnxRuntimeBackend(tmp_path / "network.onnx", threads=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from random_networks import random_images, randomised
@@ -82,18 +84,20 @@ def test_nested_parts() -> None:
     assert isinstance(part, nn.Conv2d)
 
 
-def test_bcp_module_loses_lifts_norms_and_weights() -> None:
-    bcp = randomised(BCP((4, 6, 8), (5, 7, 16), 12, "max3"))
-    features = [random_images(2, channels, 96 // s, 128 // s) for channels, s in ((4, 8), (6, 16), (8, 32))]
+@pytest.mark.parametrize("finest", [2, 3])
+def test_bcp_module_loses_lifts_norms_and_weights(finest: Literal[2, 3]) -> None:
+    bcp = randomised(BCP((2, 4, 6, 8), (5, 7, 16), 12, "max3", finest))
+    features = [random_images(2, channels, 96 // s, 128 // s) for channels, s in ((2, 4), (4, 8), (6, 16), (8, 32))]
     folded = fold(bcp)
     with torch.inference_mode():
         expected, got = bcp(*features), folded(*features)
     assert (got - expected).abs().max() <= 1e-4 * expected.abs().max()
     kinds = [type(module) for module in folded.modules()]
     assert WeightedSum not in kinds
-    assert kinds.count(FixedSum) == 12
-    # Six laterals and twelve nodes of two convolutions are all that is left.
-    assert kinds.count(nn.Conv2d) == 6 + 2 * 12
+    more = finest == 2
+    assert kinds.count(FixedSum) == 12 + more
+    # Six laterals and twelve nodes of two convolutions are all that is left, and one of each for level 2.
+    assert kinds.count(nn.Conv2d) == (6 + more) + 2 * (12 + more)
     assert not any(issubclass(kind, nn.BatchNorm2d) for kind in kinds)
     assert not any(p.requires_grad for p in folded.parameters())
     assert len(bcp.lift) == 3  # the original keeps its own

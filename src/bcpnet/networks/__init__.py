@@ -9,9 +9,36 @@ from torch import nn
 
 from bcpnet.errors import UsageError
 from bcpnet.networks.bcpnet import BCPNet
+from bcpnet.networks.zoo.bisenet import bisenet1, bisenet2
+from bcpnet.networks.zoo.deeplab import DeepLab
+from bcpnet.networks.zoo.dfanet import dfanet_a, dfanet_b
+from bcpnet.networks.zoo.edanet import EDANet
+from bcpnet.networks.zoo.enet import ENet
+from bcpnet.networks.zoo.fcn8s import FCN8s
+from bcpnet.networks.zoo.frrn import frrn_a, frrn_b
+from bcpnet.networks.zoo.icnet import ICNet
+from bcpnet.networks.zoo.pspnet import PSPNet
+from bcpnet.networks.zoo.segnet import SegNet
+from bcpnet.networks.zoo.sq import SQ
+from bcpnet.networks.zoo.two_column import TwoColumn
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "bcpnet": BCPNet,
+    "bisenet1": bisenet1,
+    "bisenet2": bisenet2,
+    "deeplab": DeepLab,
+    "dfanet_a": dfanet_a,
+    "dfanet_b": dfanet_b,
+    "edanet": EDANet,
+    "enet": ENet,
+    "fcn8s": FCN8s,
+    "frrn_a": frrn_a,
+    "frrn_b": frrn_b,
+    "icnet": ICNet,
+    "pspnet": PSPNet,
+    "segnet": SegNet,
+    "sq": SQ,
+    "two_column": TwoColumn,
 }
 
 
