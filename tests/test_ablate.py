@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from bcpnet.networks.info import describe
+from bcpnet.paper.published import ABLATION
 from bcpnet.training.recipes import camvid
 
 pytest.importorskip("matplotlib")
@@ -68,6 +69,10 @@ def test_the_summary_is_mean_and_spread_of_all_seeds(ablate: Any, tmp_path: Path
     assert two["mean"] - one["mean"] == pytest.approx(0.1)
     assert two["changes"] == {"jitter": 0.1}
     assert Image.open(tmp_path / "ablation-levers.png").size[0] > 300
+
+
+def test_table_5_has_the_papers_rows() -> None:
+    assert set(_tool().GROUPS["table5"]) == {row.variant for row in ABLATION}
 
 
 def test_every_variant_is_a_recipe_of_its_own() -> None:

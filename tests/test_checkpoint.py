@@ -89,7 +89,7 @@ def _write(kind: str, path: Path, saved: Path) -> None:
     elif kind == "options":
         save_file(tensors, path, {KEY: changed(options={})})
     elif kind == "unknown network":
-        save_file(tensors, path, {KEY: changed(network="pspnet")})
+        save_file(tensors, path, {KEY: changed(network="unet")})
     elif kind == "unknown option":
         save_file(tensors, path, {KEY: changed(options={"depth": 2})})
     elif kind == "bad option":
@@ -122,7 +122,7 @@ def _write(kind: str, path: Path, saved: Path) -> None:
         ("bad metadata", "metadata cannot be read"),
         ("classes", r"tensor head.bias is \[11\], the network has \[19\]"),
         ("options", "tensor .* (is not part of|is missing for) network bcpnet"),
-        ("unknown network", "its network cannot be built: unknown network 'pspnet'"),
+        ("unknown network", "its network cannot be built: unknown network 'unet'"),
         ("unknown option", "its network cannot be built: .*depth"),
         ("bad option", "its network cannot be built: .*negative"),
         ("options are no table", "options 3: not a table"),

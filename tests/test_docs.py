@@ -16,6 +16,7 @@ from bcpnet.benchmark.contest import Row
 from bcpnet.benchmark.memory import Memory
 from bcpnet.benchmark.timing import Times, Timing
 from bcpnet.cli.main import VERBS
+from bcpnet.paper.document import document as paper_document
 from bcpnet.training.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,13 @@ def update_docs() -> Any:
 def test_tables_are_the_results(update_docs: Any) -> None:
     for document in update_docs.TABLES:
         assert update_docs.updated(document) == (ROOT / document).read_text(), "run python tools/update_docs.py"
+
+
+def test_the_comparison_is_its_results() -> None:
+    written, measured = ROOT / "docs" / "paper.md", ROOT / "results" / "paper.json"
+    assert written.exists() == measured.exists()
+    if measured.exists():
+        assert written.read_text() == paper_document(json.loads(measured.read_text())), "run bcpnet paper"
 
 
 def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:

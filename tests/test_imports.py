@@ -64,6 +64,20 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "native": (),
     "networks": ("preprocess",),
     "overlay": ("native",),
+    "paper": (
+        "benchmark",
+        "checkpoint",
+        "data",
+        "draw",
+        "images",
+        "labels",
+        "machine",
+        "metadata",
+        "networks",
+        "preprocess",
+        "segmenter",
+        "weights",
+    ),
     "pipeline": ("machine",),
     "prediction": ("draw", "media", "pipeline", "segmenter", "submission"),
     "preprocess": ("native",),
@@ -107,8 +121,11 @@ MAY_USE: dict[str, tuple[str, ...]] = {
         "export",
         "gpu",
         "networks",
+        "paper.figures",
+        "paper.rates",
         "training",
     ),
+    "matplotlib": ("paper.plots",),
     "triton": ("gpu",),
     "safetensors": ("checkpoint", "networks", "training"),
     "onnx_ir": ("class_map", "export", "qdq", "quantise"),
@@ -118,6 +135,7 @@ MAY_USE: dict[str, tuple[str, ...]] = {
 EXTRAS = (
     "torch",
     "lightning_fabric",
+    "matplotlib",
     "openvino",
     "onnx",
     "onnx_ir",
@@ -207,7 +225,9 @@ def test_import_bcpnet_loads_nothing_heavy() -> None:
     assert not heavy & _loaded_by("import bcpnet")
 
 
-@pytest.mark.parametrize("module", ["segmenter", "evaluation", "data", "media", "benchmark", "submission", "cli.main"])
+@pytest.mark.parametrize(
+    "module", ["segmenter", "evaluation", "data", "media", "benchmark", "submission", "cli.main", "paper.document"]
+)
 def test_the_base_install_is_enough_for(module: str) -> None:
     loaded = _loaded_by(f"import bcpnet.{module}")
     assert "bcpnet" in loaded

@@ -17,7 +17,7 @@ from bcpnet.errors import InputError, UsageError
 
 SCENES = [np.full((40, 64, 3), number, np.uint8) for number in range(2)]
 CEILINGS = Ceilings(threads=2, sgemm_gflops=100.0, copy_gb_per_s=10.0)
-MS = {"fast": 10.0, "slow": 40.0, "usual": 100.0}
+MS = {"fast": 10.0, "slow": 40.0, "usual": 100.0, "lame": 300.0, "endless": 9000.0}
 MACS = 500_000_000
 
 
@@ -41,7 +41,7 @@ class FakeWorker:
     def ask(self, request: dict[str, Any]) -> Any:
         if "class_map" in request:
             Path(request["class_map"]).write_bytes(bytes(10 * [self.backend == "slow"] + 30 * [False]))
-            return None
+            return self.frame(7 * MS.get(self.backend, 1.0))
         if "peak" in request:
             return {"usual": 800.0}.get(self.backend, 200.0)
         if self.backend == "hungry":
@@ -50,10 +50,13 @@ class FakeWorker:
         samples = []
         for index in range(request["frames"]):
             first = self.frames == 0 or index == 0  # as in life: slow before its caches and threads are awake
-            stages = {"pre": 1.0, "network": MS[self.backend] * (7 if first else 1), "post": 1.0, "other": 1.0}
-            samples.append({"stages": stages, "segment": sum(stages.values()), "wall": sum(stages.values())})
+            samples.append(self.frame(MS[self.backend] * (7 if first else 1)))
             self.frames += 1
         return samples
+
+    def frame(self, network_ms: float) -> dict[str, Any]:
+        stages = {"pre": 1.0, "network": network_ms, "post": 1.0, "other": 1.0}
+        return {"stages": stages, "segment": sum(stages.values()), "wall": sum(stages.values())}
 
     def __enter__(self) -> FakeWorker:
         return self
@@ -66,13 +69,22 @@ def opener(log: list[str]) -> OpenWorker:
     return lambda task, arguments: FakeWorker(task, arguments, log)  # type: ignore[return-value]
 
 
-def run(*backends: str, frames: int = 12, log: list[str] | None = None, weights: str = "net.onnx") -> list[Row]:
+def run(
+    *backends: str,
+    frames: int = 12,
+    log: list[str] | None = None,
+    weights: str = "net.onnx",
+    budget_s: float | None = None,
+    macs: bool = True,
+) -> list[Row]:
     log = [] if log is None else log
     return compete(
         [Contestant("net", weights, backend) for backend in backends],
         SCENES,
         threads=2,
         frames=frames,
+        budget_s=budget_s,
+        macs=macs,
         between=lambda: log.append("between"),
         open_worker=opener(log),
     )
@@ -94,6 +106,25 @@ def test_only_what_is_awake_is_counted() -> None:
         assert row.timing.frames == 12
         assert row.timing.stages["network"].p99_ms == pytest.approx(MS[row.backend])
         assert row.timing.fps == pytest.approx(1000 / (3 + MS[row.backend]))
+
+
+def test_the_slow_have_few_frames() -> None:
+    """In a second, 23 of 43 ms and 9 of 103; one where the first took longer, and that very one above 5 s."""
+    log: list[str] = []
+    rows = run("fast", "slow", "usual", "lame", "endless", frames=30, budget_s=1.0, log=log)
+    assert [row.timing.frames for row in rows if row.timing] == [30, 23, 9, 1, 1]
+    assert [entry for entry in log if entry.startswith(("lame", "endless"))] == [
+        "lame 1", "endless closed", "lame closed",
+    ]  # fmt: skip
+    assert rows[-1].timing is not None
+    assert rows[-1].timing.stages["network"].p50_ms == pytest.approx(7 * MS["endless"])
+
+
+def test_multiply_adds_need_not_be_counted() -> None:
+    log: list[str] = []
+    (row,) = run("fast", macs=False, log=log)
+    assert row.macs is None
+    assert "other closed" not in log
 
 
 def test_class_maps_are_compared_with_the_first() -> None:

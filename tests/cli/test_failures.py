@@ -89,6 +89,7 @@ def test_full_disk(verb: str, bad: Path, cli: Cli, tmp_path: Path) -> None:
         ("torch", "train", "predict {bad}/good.png --out {out} --weights {bad}/x.safetensors"),
         ("openvino", "openvino", "predict {bad}/good.png --out {out} --weights {bad}/good.onnx --backend openvino"),
         ("lightning_fabric", "train", "train streets --out {out}"),
+        ("matplotlib", "paper", "paper --quick --out {out}"),
     ],
 )
 def test_missing_extra(package: str, extra: str, arguments: str, bad: Path, tmp_path: Path) -> None:

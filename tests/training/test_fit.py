@@ -448,7 +448,7 @@ def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:
             InputError,
             r"none\.safetensors: cannot read pre-trained weights",
         ),
-        ({"network": "pspnet"}, {}, UsageError, "unknown network 'pspnet'"),
+        ({"network": "unet"}, {}, UsageError, "unknown network 'unet'"),
         ({}, {"accelerator": "abacus"}, UsageError, "cannot train on 1 x abacus"),
         ({}, {"devices": 0}, UsageError, "cannot train on 0 x cpu"),
         ({}, {"train": Shades(0)}, InputError, "training split is empty"),

@@ -28,6 +28,8 @@ from bcpnet.files import write_bytes
 _ROUND = 5  # frames timed before it is the next one's turn
 _SETTLE_S = 0.1  # threads of runtimes and of BLAS spin for some 20 ms after their work is done, in the next one's way
 _WARMUP = 2  # frames before the first round, beside that of the class map
+_AWAKE_S = 0.5  # a frame this long need not be preceded by one that wakes the threads
+_LONG_S = 5.0  # with a budget: a first frame this long counts, since what slows first frames down is far shorter
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ def compete(
     *,
     threads: int | None = None,
     frames: int = 30,
+    budget_s: float | None = None,
+    macs: bool = True,
     between: Callable[[], None] = lambda: None,
     open_worker: OpenWorker = Worker,
 ) -> list[Row]:
@@ -106,6 +110,8 @@ def compete(
             takes depends on how the classes lie.
         threads: for each; None = their own choice.
         frames: how many are timed, beside some for warming up.
+        budget_s: seconds that the timed frames of one may take together: who is slow has fewer, but one at least.
+        macs: whether to count multiply-adds, for which each network runs once more.
         between: called after each round.
         open_worker: starts the process.
 
@@ -123,16 +129,19 @@ def compete(
         if all(run.error is not None for run in runs):
             raise next(run.error for run in runs if run.error is not None)
         for number, run in enumerate(runs):
-            run.warm_up(Path(folder) / f"class_map_{number}")
-        for start in range(0, frames, _ROUND):
+            run.warm_up(Path(folder) / f"class_map_{number}", frames, budget_s)
+        while any(run.left for run in runs):
             for run in runs:
-                time.sleep(_SETTLE_S)
-                run.time(min(_ROUND, frames - start))
+                if run.left:
+                    time.sleep(_SETTLE_S)
+                    run.time()
             between()
         reference = next((run.class_map for run in runs if run.class_map is not None), None)
         rows = [run.row((height, width), threads, reference) for run in runs]
-    macs = {row.network: _macs(row.network, contestants, (height, width), open_worker) for row in rows}
-    return [replace(row, macs=macs[row.network]) for row in rows]
+    if not macs:
+        return rows
+    counts = {row.network: _macs(row.network, contestants, (height, width), open_worker) for row in rows}
+    return [replace(row, macs=counts[row.network]) for row in rows]
 
 
 def _macs(
@@ -156,6 +165,8 @@ class _Run:
     ) -> None:
         self._contestant = contestant
         self.error: InputError | None = None
+        self.left = 0  # frames still to be timed
+        self._wake = 1  # frames before each round that are not counted
         self._samples: list[FrameTimes] = []
         self._opened: dict[str, Any] = {}
         self.class_map: npt.NDArray[np.uint8] | None = None
@@ -169,17 +180,31 @@ class _Run:
         except InputError as error:
             self.error = error
 
-    def warm_up(self, class_map: Path) -> None:
-        """The first frames, and the class map of the first scene."""
-        if self._ask({"class_map": str(class_map)}) is not _FAILED:
-            self.class_map = np.fromfile(class_map, np.uint8)
-            self._ask({"frames": _WARMUP})
+    def warm_up(self, class_map: Path, frames: int, budget_s: float | None) -> None:
+        """The first frames, and the class map of the first scene. Settles how many are to be timed."""
+        first = self._ask({"class_map": str(class_map)})
+        if first is _FAILED:
+            return
+        self.class_map = np.fromfile(class_map, np.uint8)
+        frame_s = first["segment"] / 1000
+        if budget_s is not None and frame_s > _LONG_S:
+            self._samples = [FrameTimes(**first)]
+            return
+        if budget_s is None or frame_s < budget_s:
+            samples = self._ask({"frames": _WARMUP})
+            if samples is _FAILED:
+                return
+            frame_s = min(sample["segment"] for sample in samples) / 1000
+        self._wake = int(frame_s < _AWAKE_S)
+        self.left = frames if budget_s is None else max(1, min(frames, int(budget_s / frame_s)))
 
-    def time(self, frames: int) -> None:
-        """So many frames, after one that wakes the threads."""
-        samples = self._ask({"frames": 1 + frames})
+    def time(self) -> None:
+        """A round of frames, after one that wakes the threads."""
+        frames = min(_ROUND, self.left)
+        self.left -= frames
+        samples = self._ask({"frames": self._wake + frames})
         if samples is not _FAILED:
-            self._samples += [FrameTimes(**sample) for sample in samples[1:]]
+            self._samples += [FrameTimes(**sample) for sample in samples[self._wake :]]
 
     def row(self, size_hw: tuple[int, int], threads: int | None, reference: npt.NDArray[np.uint8] | None) -> Row:
         """What came of it; `reference` is the class map to compare with."""
@@ -203,7 +228,7 @@ class _Run:
             try:
                 return self._worker.ask(request)
             except InputError as error:
-                self.error = error
+                self.error, self.left = error, 0
         return _FAILED
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bcpnet.backends import BACKENDS, weights_suffix
 from bcpnet.benchmark.timing import Frame
@@ -33,6 +33,7 @@ class PreparedNetwork:
         name: of the files.
         metadata: in them.
         parameters: learnable numbers.
+        difference: between ONNX Runtime's logits and PyTorch's, relative to the largest.
     """
 
     def __init__(self, network: nn.Module, metadata: Metadata, folder: Path, name: str) -> None:
@@ -42,7 +43,7 @@ class PreparedNetwork:
         self.parameters = sum(parameter.numel() for parameter in network.parameters())
         self._stem = folder / name
         save_checkpoint(self._stem.with_suffix(".safetensors"), network, metadata)
-        export_onnx(network, metadata, self._stem.with_suffix(".onnx"))
+        self.difference = export_onnx(network, metadata, self._stem.with_suffix(".onnx"))
 
     def weights(self, backend: str | None = None) -> Path:
         """The file for `backend`: one of `bcpnet.backends.BACKENDS`, "auto", "usual", or None = the default."""
@@ -66,7 +67,7 @@ def random_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build(name, num_classes, **options)
-        _take_statistics(network, normalise(torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2)))
+        take_statistics(network, scenes)
     names = tuple(f"class {number}" for number in range(num_classes))
     colours = tuple((number, 255 - number, 7 * number % 256) for number in range(num_classes))
     metadata = Metadata(name, dict(options), ClassSet("random", names, colours), 360, provenance="random weights")
@@ -117,7 +118,9 @@ def widen(weights: str | Path, num_classes: int, folder: Path) -> PreparedNetwor
     return PreparedNetwork(network, wider, folder, f"{path.stem}-{num_classes}-classes")
 
 
-def _take_statistics(network: nn.Module, images: Tensor) -> None:
+def take_statistics(network: nn.Module, scenes: Sequence[Frame]) -> None:
+    """Gives batch norm the statistics of `scenes`: two or more H x W x 3 uint8 frames of one size."""
+    images = normalise(torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2))
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -13,10 +13,10 @@ import numpy as np
 from bcpnet.benchmark.memory import peak_mib, resident_mib
 from bcpnet.benchmark.timing import Frame, time_frames
 from bcpnet.errors import UsageError
-from bcpnet.segmenter import Segmenter, load
+from bcpnet.segmenter import Segmentation, Segmenter, load
 
 if TYPE_CHECKING:  # it needs PyTorch
-    from bcpnet.benchmark.usual import UsualWay
+    from bcpnet.benchmark.usual import UsualResult, UsualWay
 
 # A name that takes the place of a backend's: see `bcpnet.benchmark.usual`.
 USUAL = "usual"
@@ -28,8 +28,8 @@ def open_task(
     """For `bcpnet.benchmark.worker`.
 
     Tells the backend's own name, the number of classes and the memory held (MiB). A request {"frames": n} gets the
-    `FrameTimes` of n more frames, going round the scenes; {"class_map": path} writes the first scene's there, and
-    {"peak": true} gets the peak of the memory (MiB).
+    `FrameTimes` of n more frames, going round the scenes; {"class_map": path} writes the first scene's there and gets
+    its `FrameTimes`, and {"peak": true} gets the peak of the memory (MiB).
 
     Args:
         weights, backend, threads: as for `bcpnet.load`; the backend may be USUAL.
@@ -63,8 +63,16 @@ def open_task(
 
     def answer(request: dict[str, Any]) -> Any:
         if "class_map" in request:
-            segmenter(scene(0)).class_map.tofile(request["class_map"])
-            return None
+            class_maps = []
+
+            def segment(frame: Frame) -> Segmentation | UsualResult:
+                result = segmenter(frame)
+                class_maps.append(result.class_map)
+                return result
+
+            (times,) = time_frames(segment, [scene(0)])
+            class_maps[0].tofile(request["class_map"])
+            return asdict(times)
         if "peak" in request:
             return peak_mib()
         return [asdict(times) for times in time_frames(segmenter, frames(request["frames"]))]

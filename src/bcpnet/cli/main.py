@@ -27,6 +27,7 @@ _EXTRAS = {
     "onnx_ir": "train",
     "onnxscript": "train",
     "openvino": "openvino",
+    "matplotlib": "paper",
 }
 
 
@@ -51,6 +52,7 @@ VERBS = {
     "train": Verb("train", "Train", "train a recipe, or go on with an interrupted run"),
     "export": Verb("export", "Export", "write weights as ONNX, checked against the network"),
     "benchmark": Verb("benchmark", "Benchmark", "measure speed from frame in to class map out"),
+    "paper": Verb("paper", "Paper", "measure the paper's comparison of thirteen systems"),
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds"),
     "models": Verb("models", "Models", "list the weights that ship"),
     "data": Verb("data", "Data", "fetch a dataset"),

@@ -1,0 +1,41 @@
+"""What other commands measured: the files in results/ of this checkout. Needs PyTorch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.paper.results import SHIPPED, Results
+from bcpnet.weights import path_of
+
+_FOLDER = Path(__file__).resolve().parents[3] / "results"
+_ACCURACY = f"{SHIPPED}-val.json"  # of `bcpnet evaluate`
+_ABLATION = "ablation-table5.json"  # of `tools/ablate.py table5`
+
+
+def read_elsewhere(results: Results, folder: Path = _FOLDER) -> None:
+    """Puts accuracy and ablation into `results`; an installed package, which lacks the folder, keeps what is there."""
+    if not folder.is_dir():
+        return
+    if (folder / _ACCURACY).is_file():
+        measured = json.loads((folder / _ACCURACY).read_bytes())
+        _, metadata = load_checkpoint(path_of(SHIPPED, ".safetensors"))
+        results["accuracy"] = {
+            SHIPPED: {
+                "dataset": measured["dataset"],
+                "split": measured["split"],
+                "miou": measured["miou"],
+                "trained": metadata.provenance,
+                "command": measured["command"],
+                "file": f"results/{_ACCURACY}",
+            }
+        }
+    if (folder / _ABLATION).is_file():
+        rows = json.loads((folder / _ABLATION).read_bytes())["rows"]
+        seeds = max(len(row["miou"]) for row in rows)
+        results["ablation"] = {
+            "setup": f"CamVid val, crops of 360x270 and 480x360, {rows[0]['epochs']} epochs, up to {seeds} seeds",
+            "command": "python tools/ablate.py table5 --root DIR --runs RUNS",
+            "miou": {row["variant"]: row["mean"] for row in rows},
+        }
