@@ -10,7 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from bcpnet.checkpoint import load_checkpoint
 from bcpnet.files import write_bytes
+from bcpnet.networks.info import describe
+from bcpnet.paper.published import PUBLISHED
+from bcpnet.weights import path_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -104,8 +108,39 @@ def data_table() -> str:
     return "\n".join(lines)
 
 
+def accuracy_table() -> str:
+    """CamVid: what ships beside what others publish."""
+    times = {
+        row["network"]: row["timing"]["segment"]["mean_ms"]
+        for row in results("benchmark-cpu")["rows"]
+        if row["backend"] == "native" and row["frame_hw"] == [360, 480]
+    }
+    lines = ["| network | parameters, M | multiply-adds, G | ms | val | test |", "|---|---|---|---|---|---|"]
+    _, metadata = load_checkpoint(path_of("camvid", ".safetensors"))
+    counts = describe(metadata.network, 19, [(1024, 2048)], **metadata.options)
+    cost = f"{counts.parameters / 1e6:.2f} | {counts.macs['1024x2048'] / 1e9:.2f}"
+    lines.append(f"| `camvid` | {cost} | {times['camvid']:.1f} | **{100 * results('camvid-val')['miou']:.2f}** | - |")
+    published = {(system.title, system.parameters_m, system.source): system.camvid for system in PUBLISHED.values()}
+    published |= {("LETNet", 0.95, "Xu et al. 2023"): 70.5}
+    for (name, parameters, source), miou in sorted(published.items(), key=lambda entry: -(entry[1] or 0)):
+        if miou is not None:
+            lines.append(f"| {name} ({source}) | {parameters:g} | - | - | - | {miou:g} |")
+    return "\n".join(lines)
+
+
+def classes_table() -> str:
+    """IoU of each class before and now."""
+    first, now = results("camvid-first-val"), results("camvid-val")
+    rows = [(name, first["iou"][name], iou) for name, iou in now["iou"].items()]
+    lines = ["| class | `first`, % | `camvid`, % | gain |", "|---|---|---|---|"]
+    for name, before, after in [*rows, ("**mIoU**", first["miou"], now["miou"])]:
+        lines.append(f"| {name} | {100 * before:.1f} | {100 * after:.1f} | {100 * (after - before):+.1f} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "README.md": {"weights": weights_table, "speed": speed_table},
+    "docs/accuracy.md": {"accuracy": accuracy_table, "classes": classes_table},
     "docs/benchmark.md": {"int8": int8_table, "video": video_table},
     "docs/training.md": {"data": data_table},
 }
