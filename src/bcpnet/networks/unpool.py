@@ -1,7 +1,7 @@
 """Max pooling that tells where its maxima lay, and unpooling that puts values back there: SegNet and ENet need both.
 
 The same as PyTorch's `max_pool2d` with indices and `max_unpool2d`, in operations that every runtime is fast at: the
-indices of ONNX's MaxPool cost OpenVINO more time than a network's convolutions.
+indices of ONNX's MaxPool cost OpenVINO more time than all the rest of ENet.
 """
 
 from __future__ import annotations
