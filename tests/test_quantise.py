@@ -24,7 +24,7 @@ from bcpnet.quantise import evenly, quantise_onnx  # noqa: E402
 Frames = list[npt.NDArray[np.uint8]]
 
 
-def _streets(count: int, height: int = 96, width: int = 128) -> Frames:
+def _streets(count: int, height: int = 192, width: int = 256) -> Frames:
     streets = Streets("train", (height, width))
     return [streets[index].image for index in range(count)]
 
@@ -60,7 +60,7 @@ def test_class_maps_stay_near(quantised: Path, backend: str) -> None:
     pytest.importorskip(backend)
     images = np.stack(_streets(8)[4:])  # calibrated on others
     exact, rounded = (open_backend(path, backend)(images) for path in (path_of("camvid", ".onnx"), quantised))
-    assert (exact.argmax(1) == rounded.argmax(1)).mean() > 0.95
+    assert (exact.argmax(1) == rounded.argmax(1)).mean() > 0.97
     assert np.sqrt(((rounded - exact) ** 2).mean()) < 0.1 * exact.std()
 
 

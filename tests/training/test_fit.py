@@ -24,7 +24,7 @@ from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation import evaluate
 from bcpnet.networks import build
-from bcpnet.training import batches, module
+from bcpnet.training import batches, initial
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.module import learning_rate
 from bcpnet.training.recipes import Recipe
@@ -318,7 +318,7 @@ SAME_GEOMETRY = {"options": {}, "scale_min": 1.0, "scale_max": 1.0, "flip": Fals
 @pytest.mark.parametrize("micro_batch", [2, 1])
 def test_accumulation_equals_the_large_batch(micro_batch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where samples do not meet (no batch norm) and all pixels count, micro-batches add up to the batch."""
-    monkeypatch.setattr(module, "build", pointwise)
+    monkeypatch.setattr(initial, "build", pointwise)
     weights = []
     for size in (4, micro_batch):
         run = tmp_path / str(size)
@@ -482,12 +482,12 @@ from pathlib import Path
 
 sys.path.insert(0, {tests!r})
 import fake_training
-from bcpnet.training import module
+from bcpnet.training import initial
 from bcpnet.training.fit import RunInterruptedError, fit
 
 run, options = Path(sys.argv[1]), json.loads(sys.argv[2])
 second = os.environ.get("LOCAL_RANK") == "1"
-module.build = fake_training.pointwise if options["pointwise"] else module.build
+initial.build = fake_training.pointwise if options["pointwise"] else initial.build
 
 
 class Val(fake_training.Shades):
@@ -572,7 +572,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path, monkeypatch: pytest.M
         )
         assert process.returncode == 0
 
-    monkeypatch.setattr(module, "build", pointwise)
+    monkeypatch.setattr(initial, "build", pointwise)
     _fit(tiny_recipe(**{**changes, "micro_batch": 4}), tmp_path / "one", train=Shades(16, ignored=0.0))
     one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
     for name, value in one.items():
