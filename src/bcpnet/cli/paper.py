@@ -35,7 +35,7 @@ class Paper:
     Attributes:
         out: folder of paper.md and, in paper/, its pictures; docs, with --quick paper-quick.
         results: the JSON; results/paper.json, with --quick paper.json beside paper.md.
-        quick: a minute's version: small networks, two sizes, few frames.
+        quick: two minutes: small networks, two sizes, few frames.
         networks: rows to measure; all. A wrong name gets the list.
         sizes: heights and widths of frames to time; the eight of the paper's Table 2.
         threads: CPU threads; by default each runtime's choice.
