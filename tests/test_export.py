@@ -127,12 +127,12 @@ def test_a_file_that_disagrees_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    ("difference", "rounding", "kept"), [(9e-5, 0.0, True), (3e-4, 1e-4, True), (3e-4, 5e-5, False)]
+    ("difference", "rounding", "kept"), [(9e-5, 0.0, True), (3e-4, 4e-4, True), (3e-4, 2e-4, False)]
 )
 def test_rounding_is_no_disagreement(
     difference: float, rounding: float, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A network that amplifies rounding does so in ONNX Runtime as in PyTorch, but not to the same digits."""
+    """A network that amplifies rounding does so in ONNX Runtime as in PyTorch."""
     monkeypatch.setattr(export, "_write", lambda _network, _metadata, path: path.write_bytes(b"file"))
     monkeypatch.setattr(export, "_parity", lambda *_: (difference, rounding))
     with nullcontext() if kept else pytest.raises(InputError, match="not kept"):

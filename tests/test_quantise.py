@@ -59,6 +59,7 @@ def test_metadata_says_what_was_done(quantised: Path) -> None:
 def test_class_maps_stay_near(quantised: Path, backend: str) -> None:
     pytest.importorskip(backend)
     images = np.stack(_streets(8)[4:])  # calibrated on others
+    # Logits at stride 4 round a little further: a tenth is just exceeded on scenes of 96x128 and 360x480.
     exact, rounded = (open_backend(path, backend)(images) for path in (path_of("camvid", ".onnx"), quantised))
     assert (exact.argmax(1) == rounded.argmax(1)).mean() > 0.97
     assert np.sqrt(((rounded - exact) ** 2).mean()) < 0.1 * exact.std()

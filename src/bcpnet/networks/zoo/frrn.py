@@ -106,7 +106,7 @@ class FRRN(nn.Module):
         self.stem = nn.Sequential(conv_bn(3, _WIDTH, 5, act=nn.ReLU), *(ResidualUnit(_WIDTH, _WIDTH) for _ in range(3)))
         self.split = conv_bn(_WIDTH, _RESIDUAL)
         widths = [_WIDTH, *(width for _, width, _ in (*down, *up))]
-        stages = [Stage(inp, *stage) for inp, stage in zip(widths, (*down, *up), strict=False)]
+        stages = [Stage(inp, *stage) for inp, stage in zip(widths[:-1], (*down, *up), strict=True)]
         self.down = nn.ModuleList(stages[: len(down)])
         self.up = nn.ModuleList(stages[len(down) :])
         self.merge = nn.Sequential(
