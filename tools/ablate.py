@@ -28,12 +28,15 @@ from bcpnet.training.recipes import Recipe, camvid
 REPOSITORY = Path(__file__).resolve().parents[1]
 _FAITHFUL = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3", "finest": 3}
 _OURS = camvid().options
-_TABLE_5 = {"pretrained": "none", "crop_h": 270, "crop_w": 360}
+_LARGE = {"options": _FAITHFUL, "pretrained": "none", "short_side": 360, "scale_max": 2.0}
+_SMALL = {**_LARGE, "crop_h": 270, "crop_w": 360}
 
 # Group -> variant -> what it changes of the group's first variant, which changes only what makes the group.
 GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     "levers": {
         "camvid": {},
+        "input-360": {"short_side": 360, "scale_max": 2.0},
+        "wide-blocks": {"options": {**_OURS, "encoder": "mobilenet_v2_050"}},
         "level-3": {"options": {**_OURS, "finest": 3}},
         "no-lovasz": {"lovasz": 0.0},
         "no-class-weights": {"class_weights": "none"},
@@ -45,11 +48,11 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
     # The paper's Table 5, its network from random weights; for its crops of 768 and 1024, three quarters of the image
     # and the whole.
     "table5": {
-        "max3": {**_TABLE_5, "options": _FAITHFUL},
-        "no-bcp": {**_TABLE_5, "options": {**_FAITHFUL, "bcp": False}},
-        "avg3": {**_TABLE_5, "options": {**_FAITHFUL, "pooling": "avg3"}},
-        "max5": {**_TABLE_5, "options": {**_FAITHFUL, "pooling": "max5"}},
-        "max3-large": {"options": _FAITHFUL, "pretrained": "none"},
+        "max3": _SMALL,
+        "no-bcp": {**_SMALL, "options": {**_FAITHFUL, "bcp": False}},
+        "avg3": {**_SMALL, "options": {**_FAITHFUL, "pooling": "avg3"}},
+        "max5": {**_SMALL, "options": {**_FAITHFUL, "pooling": "max5"}},
+        "max3-large": _LARGE,
     },
 }
 

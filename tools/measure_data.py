@@ -48,7 +48,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     scale, crop_hw = (what.scale_min, what.scale_max), (what.crop_h, what.crop_w)
     began = 0.0
-    for index, (images, labels) in enumerate(source.run(sampler)):
+    for index, (images, labels, _) in enumerate(source.run(sampler)):
         augment(images, labels, crop_hw=crop_hw, scale=scale, flip=what.flip, jitter=what.jitter, generator=generator)
         if index == WARMUP - 1:
             began = time.perf_counter()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bcpnet.errors import InputError
 from bcpnet.networks.encoders import ENCODERS
-from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
+from bcpnet.networks.encoders.mobilenet_v2 import NARROW, MobileNetV2, load_pretrained
 
 # Stride of the stem and of blocks 0..16 (Sandler et al. 2018, table 2).
 STRIDES = (2, *(1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1))
@@ -54,8 +54,8 @@ def _plain(tensors: dict[str, Tensor], x: Tensor) -> list[Tensor]:
     return taps
 
 
-def _assert_same_function(tensors: dict[str, Tensor], path: Path, width: float) -> None:
-    encoder = MobileNetV2(width).train()
+def _assert_same_function(tensors: dict[str, Tensor], path: Path, encoder: MobileNetV2) -> None:
+    encoder.train()
     load_pretrained(encoder, path, random_images(4, 3, 96, 128))
     assert encoder.training
     assert not any(module._forward_pre_hooks for module in encoder.modules())
@@ -87,7 +87,20 @@ def test_size_of_the_published_encoders(name: str, published: int) -> None:
 def test_loading_keeps_the_function(width: float, tmp_path: Path) -> None:
     tensors = _random_tensors(width)
     save_file(tensors, tmp_path / "encoder.safetensors")
-    _assert_same_function(tensors, tmp_path / "encoder.safetensors", width)
+    _assert_same_function(tensors, tmp_path / "encoder.safetensors", MobileNetV2(width))
+
+
+def test_narrow_blocks_leave_out_what_weighs_least(tmp_path: Path) -> None:
+    """Of channels that the projection does not read there are as many as a narrow encoder lacks: nothing is lost."""
+    tensors = _random_tensors(0.5)
+    generator = torch.Generator().manual_seed(1)
+    for block, kept in NARROW.items():
+        columns = tensors[f"blocks.{block}.project.weight"]
+        columns[:, torch.randperm(columns.shape[1], generator=generator)[kept:]] = 0
+    save_file(tensors, tmp_path / "encoder.safetensors")
+    narrow = MobileNetV2(0.5, NARROW)
+    _assert_same_function(tensors, tmp_path / "encoder.safetensors", narrow)
+    assert all(narrow.blocks[block].depthwise[0].out_channels == kept for block, kept in NARROW.items())
 
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_v2_050", 0.5), ("mobilenet_v2_100", 1.0)])
@@ -96,7 +109,7 @@ def test_loading_the_published_weights_keeps_the_function(name: str, width: floa
     path = Path(os.environ.get("BCPNET_PRETRAINED", beside)) / f"{name}.safetensors"
     if not path.is_file():
         pytest.skip(f"no {path.name} in {path.parent}; set BCPNET_PRETRAINED to its folder")
-    _assert_same_function(load_file(path), path, width)
+    _assert_same_function(load_file(path), path, MobileNetV2(width))
 
 
 def test_training_mode_starts_from_the_same_features(tmp_path: Path) -> None:

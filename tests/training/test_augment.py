@@ -9,6 +9,7 @@ from torch import Tensor
 from bcpnet.labels import IGNORE
 from bcpnet.networks.frames import normalise
 from bcpnet.training.augment import augment, colour_jitter, random_geometry, warp
+from bcpnet.training.soft_labels import UNIT
 
 IDENTITY = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
 
@@ -74,7 +75,7 @@ def test_image_and_label_share_integer_shifts(flip: bool) -> None:
 def test_image_and_label_share_every_scale() -> None:
     """Patches of 16 pixels: away from their borders, where bilinear mixes, colour and label agree."""
     labels = _labels(16, (96, 128), patch=16)
-    crops, cut = augment(
+    crops, cut, _ = augment(
         _colours_of(labels), labels, crop_hw=(80, 100), scale=(0.5, 2.0), flip=True, jitter=0, generator=_generator()
     )
     assert crops.shape == (16, 3, 80, 100)
@@ -94,7 +95,7 @@ def test_image_and_label_share_every_scale() -> None:
 def test_padding_is_ignored_and_grey() -> None:
     labels = _labels(8, (20, 24))
     images = torch.full((8, 3, 20, 24), 255, dtype=torch.uint8)
-    crops, cut = augment(
+    crops, cut, _ = augment(
         images, labels, crop_hw=(64, 80), scale=(0.5, 1.5), flip=True, jitter=0, generator=_generator()
     )
     outside = cut == IGNORE
@@ -141,7 +142,7 @@ def test_everything_follows_from_the_generator() -> None:
         return augment(
             _colours_of(labels), labels, crop_hw=(32, 32), scale=(0.5, 2), flip=True, jitter=0.3,
             generator=_generator(seed),
-        )  # fmt: skip
+        )[:2]  # fmt: skip
 
     torch.manual_seed(1)
     one = crops(0)
@@ -195,3 +196,27 @@ def test_jitter_keeps_the_order_of_greys() -> None:
     ramp = torch.linspace(-1, 1, 50).view(1, 1, 1, 50).repeat(20, 3, 4, 1)
     changed = colour_jitter(ramp, 0.5, _generator())
     assert (changed.diff(dim=3) >= -1e-6).all()
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_soft_labels_are_cut_as_labels_are(stride: int) -> None:
+    """Certain soft labels, at the labels' size or a quarter of it: where a crop has one label around, it is theirs."""
+    labels = _labels(64, (96, 128), patch=16)
+    certain = torch.nn.functional.one_hot(labels[:, ::stride, ::stride].long(), int(labels.max()) + 1)
+    soft = (certain.movedim(-1, 1) * UNIT).byte()
+    _, cut, soft_cut = augment(
+        _colours_of(labels), labels, soft, crop_hw=(78, 101), scale=(0.5, 2.0), flip=True, jitter=0.3,
+        generator=_generator(),
+    )  # fmt: skip
+    assert soft_cut is not None
+    assert soft_cut.dtype == torch.float32
+    assert soft_cut.shape == (64, soft.shape[1], 20, 26)
+    # Every soft pixel covers about four by four labels; at scale 0.5, bilinear mixing reaches as far again.
+    centres = torch.nn.functional.interpolate(cut[:, None].float(), (20, 26), mode="nearest-exact")
+    around = torch.nn.functional.pad(centres, (2, 2, 2, 2), value=-1).unfold(2, 5, 1).unfold(3, 5, 1).flatten(4)
+    inside = (around.amin(-1) == around.amax(-1))[:, 0]
+    known, beyond = inside & (centres[:, 0] != IGNORE), inside & (centres[:, 0] == IGNORE)
+    assert min(known.sum(), beyond.sum()) > 100
+    assert torch.equal(soft_cut.argmax(1)[known], centres[:, 0][known].long())
+    torch.testing.assert_close(soft_cut.sum(1)[known], torch.ones(int(known.sum())))
+    assert not soft_cut.sum(1)[beyond].any()

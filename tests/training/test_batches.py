@@ -10,14 +10,13 @@ import torch
 from fake_training import CLASSES, Shades
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError
 from bcpnet.labels import IGNORE
 from bcpnet.preprocess import preprocess
 from bcpnet.training import batches
-from bcpnet.training.batches import Batches, RunSampler, collate, label_of, mix, resized, steps_per_epoch
+from bcpnet.training.batches import Batch, Batches, RunSampler, collate, label_of, mix, resized, steps_per_epoch
 
 CPU = torch.device("cpu")
 MIXED = ((32, 48), (48, 32), (32, 40))
@@ -79,7 +78,7 @@ def test_seeds_are_spread() -> None:
     assert mix(-1) >= 0
 
 
-def _run(dataset: Shades, workers: int = 0, short_side: int = 32) -> list[tuple[Tensor, Tensor]]:
+def _run(dataset: Shades, workers: int = 0, short_side: int = 32) -> list[Batch]:
     feed = Batches(dataset, short_side, CPU, workers)
     return list(feed.run(RunSampler(len(dataset), 4, 2, range(1, 6), 0)))
 
@@ -108,16 +107,27 @@ def test_kept_in_memory_or_read_ahead_is_the_same(
 
 def test_batches_are_the_samples_of_the_sampler() -> None:
     dataset = Shades(9)
-    for indices, (images, labels) in zip(RunSampler(9, 4, 2, range(1, 6), 0), _run(dataset), strict=True):
+    for indices, (images, labels, _) in zip(RunSampler(9, 4, 2, range(1, 6), 0), _run(dataset), strict=True):
         for index, image, label in zip(indices, images, labels, strict=True):
             assert np.array_equal(image.permute(1, 2, 0).numpy(), dataset.samples[index].image)
             assert np.array_equal(label.numpy(), dataset.samples[index].label)
 
 
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_soft_labels_stay_with_their_samples(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_MEMORY_BYTES", memory)
+    soft = np.random.default_rng(0).integers(0, 256, (9, 3, 8, 12), np.uint8)
+    sampler = RunSampler(9, 4, 2, range(1, 6), 0)
+    for indices, batch in zip(sampler, Batches(Shades(9), 32, CPU, 1, soft).run(sampler), strict=True):
+        assert batch.soft is not None
+        assert np.array_equal(batch.soft.numpy(), soft[indices])
+
+
 def test_mixed_sizes_are_padded_right_and_below() -> None:
-    small = torch.full((3, 2, 5), 7, dtype=torch.uint8), torch.ones(2, 5, dtype=torch.uint8)
-    tall = torch.full((3, 4, 3), 9, dtype=torch.uint8), torch.zeros(4, 3, dtype=torch.uint8)
-    images, labels = collate([small, tall])
+    small = Batch(torch.full((3, 2, 5), 7, dtype=torch.uint8), torch.ones(2, 5, dtype=torch.uint8), None)
+    tall = Batch(torch.full((3, 4, 3), 9, dtype=torch.uint8), torch.zeros(4, 3, dtype=torch.uint8), None)
+    images, labels, soft = collate([small, tall])
+    assert soft is None
     assert images.shape == (2, 3, 4, 5)
     assert labels.shape == (2, 4, 5)
     assert torch.equal(images[0, :, :2], small[0])

@@ -13,6 +13,7 @@ from bcpnet.checkpoint import save_checkpoint
 from bcpnet.errors import InputError, UsageError
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
+from bcpnet.networks.encoders.mobilenet_v2 import NARROW
 from bcpnet.training.initial import make_network
 
 IMAGES = random_images(2, 3, 64, 64)
@@ -48,6 +49,20 @@ def test_what_is_new_starts_at_random(
         fits = name in trained and trained[name].shape == tensor.shape
         assert torch.equal(tensor, trained[name] if fits else random[name]), name
         assert fits or name.startswith(new)
+
+
+def test_narrower_blocks_start_from_the_strongest_channels(tmp_path: Path) -> None:
+    """What the wide network's projections do not read can be left out: both compute the same."""
+    wide = random_network("bcpnet", len(CLASSES), encoder="mobilenet_v2_050")
+    state = wide.state_dict()
+    for block, kept in NARROW.items():
+        state[f"encoder.blocks.{block}.project.0.weight"][:, kept:] = 0
+    path = tmp_path / "wide.safetensors"
+    save_checkpoint(path, wide, Metadata("bcpnet", {"encoder": "mobilenet_v2_050"}, CLASSES, 32))
+    recipe = tiny_recipe(pretrained=str(path), options={"encoder": "mobilenet_v2_050_narrow"})
+    narrow = make_network(recipe, len(CLASSES), IMAGES).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(narrow(IMAGES), wide.eval()(IMAGES), atol=1e-4, rtol=1e-4)
 
 
 def test_a_resumed_run_reads_no_weights(tmp_path: Path) -> None:

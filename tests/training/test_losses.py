@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bcpnet.labels import IGNORE
 from bcpnet.metrics import ConfusionMatrix
-from bcpnet.training.losses import class_weights, lovasz_softmax, segmentation_loss, training_loss
+from bcpnet.training.losses import class_weights, distillation_loss, lovasz_softmax, segmentation_loss, training_loss
 
 
 def _batch(ignored: float = 0.1, classes: int = 5) -> tuple[Tensor, Tensor]:
@@ -160,3 +160,45 @@ def test_lovasz_without_labels_is_zero() -> None:
     loss = segmentation_loss(logits, torch.full_like(labels, IGNORE), lovasz=1.0)
     loss.backward()
     assert loss == 0
+
+
+def _soft(classes: int = 5) -> Tensor:
+    """A teacher's probabilities at the size of `_batch`'s logits."""
+    return (torch.randn(2, classes, 5, 7, generator=torch.Generator().manual_seed(1)) * 2).softmax(1)
+
+
+def test_distillation_is_pytorchs_divergence_and_the_teachers_entropy() -> None:
+    logits, _ = _batch()
+    soft = _soft()
+    divergence = F.kl_div(logits.log_softmax(1), soft, reduction="none").sum(1).mean()
+    entropy = -(soft * soft.log()).sum(1).mean()
+    torch.testing.assert_close(distillation_loss(logits, soft), divergence + entropy)
+
+
+def test_a_student_that_agrees_with_its_teacher_stays() -> None:
+    logits = _soft().log().requires_grad_()
+    distillation_loss(logits, _soft()).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max() < 1e-7
+
+
+def test_distillation_leaves_out_what_the_teacher_did_not_see() -> None:
+    logits, _ = _batch()
+    soft = _soft()
+    soft[1] = 0
+    torch.testing.assert_close(distillation_loss(logits, soft), distillation_loss(logits[:1], soft[:1]))
+    assert distillation_loss(logits, torch.zeros_like(soft)) == 0
+
+
+def test_soft_labels_of_another_stride_meet_resized_logits() -> None:
+    logits, _ = _batch()
+    soft = F.interpolate(_soft(), size=(10, 14), mode="nearest")
+    fine = F.interpolate(logits, size=(10, 14), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(distillation_loss(logits, soft), distillation_loss(fine, soft))
+
+
+def test_soft_labels_join_with_their_weight() -> None:
+    network = nn.Conv2d(3, 5, 1)
+    images, (_, labels), soft = torch.randn(2, 3, 5, 7), _batch(), _soft()
+    expected = segmentation_loss(network(images), labels) + 0.7 * distillation_loss(network(images), soft)
+    torch.testing.assert_close(training_loss(network, images, labels, None, 1.0, 0.0, 0.4, soft, 0.7), expected)

@@ -65,7 +65,7 @@ def test_a_recipe_is_made_anew_each_time() -> None:
 
 
 def test_unknown_recipe() -> None:
-    with pytest.raises(UsageError, match="unknown recipe 'kitti': choose one of camvid, camvid-paper, "):
+    with pytest.raises(UsageError, match="unknown recipe 'kitti': choose one of camvid, camvid-teacher, "):
         recipe("kitti")
 
 

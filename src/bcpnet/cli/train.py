@@ -62,6 +62,8 @@ def run(options: Train) -> int:
             "this recipe starts from pre-trained encoder weights: add --pretrained FILE.safetensors, "
             "or --pretrained none to start from random ones"
         )
+    if what.teacher == "required":
+        raise UsageError("this recipe learns from a teacher: add --teacher FILE.safetensors")
     train = open_dataset(what.dataset, options.root, what.train_split)
     val = None if what.val_split == "none" else open_dataset(what.dataset, options.root, what.val_split)
 
@@ -69,7 +71,8 @@ def run(options: Train) -> int:
 
     try:
         with Status() as status:
-            status.show("reading the images")
+            reading = "reading the images"
+            status.show(reading if what.teacher == "none" else f"{reading}, and what the teacher sees in them")
             fit(
                 what,
                 train,

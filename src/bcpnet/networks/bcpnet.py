@@ -67,6 +67,7 @@ class BCP(nn.Module):
         width: int,
         pooling: Pooling,
         finest: Finest,
+        finest_width: int,
     ) -> None:
         """Builds the module.
 
@@ -76,8 +77,8 @@ class BCP(nn.Module):
                 leaves them.
             width: channels inside the module.
             pooling: how levels 6 and 7 are pooled from level 5.
-            finest: the level that the last path ends on; on level 2, with four times the pixels of level 3, features
-                are half as wide.
+            finest: the level that the last path ends on.
+            finest_width: channels on level 2, which has four times the pixels of level 3, if the path ends there.
         """
         super().__init__()
         c2, *deeper = channels
@@ -104,7 +105,7 @@ class BCP(nn.Module):
         self.down2 = nn.ModuleDict({level: Node(2, width) for level in "6543"})
         self.width_out = width
         if finest == 2:
-            self.width_out = width // 2
+            self.width_out = finest_width
             self.lateral["2"] = _lateral(c2, self.width_out)
             self.down2["3"] = Node(2, width, self.width_out)
             self.down2["2"] = Node(2, self.width_out)
@@ -162,6 +163,7 @@ class BCPNet(nn.Module):
         pooling: Pooling = "max3",
         width: int = 64,
         finest: Finest = 3,
+        finest_width: int = 32,
     ) -> None:
         """Builds the network with random weights.
 
@@ -172,6 +174,7 @@ class BCPNet(nn.Module):
             pooling: context pooling, the paper's Table 5: 3x3 max, 3x3 average or 5x5 max.
             width: channels inside BCP.
             finest: the level that is classified: 3 as in the paper, or 2 (stride 4), one node more.
+            finest_width: channels of that node.
 
         Raises:
             UsageError: unknown encoder, pooling or finest level.
@@ -186,7 +189,7 @@ class BCPNet(nn.Module):
         channels = self.encoder.channels
         features = channels[-1]
         if bcp:
-            self.bcp = BCP(channels, self.encoder.lifted, width, pooling, finest)
+            self.bcp = BCP(channels, self.encoder.lifted, width, pooling, finest, finest_width)
             features = self.bcp.width_out
         self.head: nn.Module = nn.Conv2d(features, num_classes, 1)
 

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from bcpnet.labels import IGNORE
 from bcpnet.networks.frames import normalise
+from bcpnet.training.soft_labels import UNIT
+
+_SOFT_STRIDE = 4
 
 
 def random_geometry(
@@ -70,6 +73,21 @@ def warp(images: Tensor, labels: Tensor, theta: Tensor, crop_hw: tuple[int, int]
     return crops, (cut[:, 0] + IGNORE).long()
 
 
+def warp_soft(soft: Tensor, theta: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Cuts the same crops from soft labels, bilinearly.
+
+    Args:
+        soft: N K h w uint8, in units of 1 / UNIT, of the whole images.
+        theta: as of `warp`.
+        size_hw: size of the result; that of the crops divided by the stride that is wanted.
+
+    Returns:
+        N K size_hw float32 probabilities; 0 for all classes beyond the image.
+    """
+    grid = F.affine_grid(theta, [len(soft), soft.shape[1], *size_hw], align_corners=False)
+    return F.grid_sample(soft.float() / UNIT, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
 def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Brightness, contrast, saturation and a colour cast, one random set per image; sizes and values as `normalise`.
 
@@ -91,17 +109,34 @@ def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -
 def augment(
     images: Tensor,
     labels: Tensor,
+    soft: Tensor | None = None,
     *,
     crop_hw: tuple[int, int],
     scale: tuple[float, float],
     flip: bool,
     jitter: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """N 3 H W and N H W uint8 -> N 3 h w float32 network input and N h w int64 labels. Same generator, same crops."""
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Random crops of a batch. Same generator, same crops.
+
+    Args:
+        images: N 3 H W uint8.
+        labels: N H W uint8.
+        soft: N K a b uint8 soft labels of the images, if there are any.
+        crop_hw: size of the crops, h and w.
+        scale: smallest and largest factor before the crop.
+        flip: mirror half of them.
+        jitter: strength of `colour_jitter`.
+        generator: of everything random.
+
+    Returns:
+        N 3 h w float32 network input, N h w int64 labels, and N K ceil(h/4) ceil(w/4) float32 soft labels or None.
+    """
     inputs = normalise(images)
     if jitter > 0:
         inputs = colour_jitter(inputs, jitter, generator)
     theta = random_geometry(len(images), (images.shape[2], images.shape[3]), crop_hw, scale, flip, generator)
     crops, cut = warp(inputs, labels, theta, crop_hw)
-    return crops.contiguous(memory_format=torch.channels_last), cut
+    small_hw = (-(-crop_hw[0] // _SOFT_STRIDE), -(-crop_hw[1] // _SOFT_STRIDE))
+    soft_cut = None if soft is None else warp_soft(soft, theta, small_hw)
+    return crops.contiguous(memory_format=torch.channels_last), cut, soft_cut

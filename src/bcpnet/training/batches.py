@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -83,38 +84,59 @@ def resized(
     )
 
 
-class TorchSamples(TorchDataset[tuple[Tensor, Tensor]]):
-    """A dataset's samples as tensors: 3 H W uint8 and H W uint8."""
+class Batch(NamedTuple):
+    """One sample or several, then with a dimension N in front.
 
-    def __init__(self, dataset: Dataset, short_side: int) -> None:
-        """Reads lazily."""
-        self.dataset, self.short_side = dataset, short_side
+    Attributes:
+        images: 3 H W uint8.
+        labels: H W uint8.
+        soft: K h w uint8 soft labels, or None (see `soft_labels`).
+    """
+
+    images: Tensor
+    labels: Tensor
+    soft: Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """On `device`, to which it may still be on its way."""
+        soft = None if self.soft is None else self.soft.to(device, non_blocking=True)
+        return Batch(self.images.to(device, non_blocking=True), self.labels.to(device, non_blocking=True), soft)
+
+
+class TorchSamples(TorchDataset[Batch]):
+    """A dataset's samples as tensors."""
+
+    def __init__(self, dataset: Dataset, short_side: int, soft: npt.NDArray[np.uint8] | None = None) -> None:
+        """Reads lazily. `soft` are soft labels in the dataset's order, N K h w."""
+        self.dataset, self.short_side, self.soft = dataset, short_side, soft
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Batch:
         """Decodes and resizes one sample. Raises InputError for a broken file or a wrong label."""
         sample = self.dataset[index]
         image, label = resized(sample.image, label_of(sample, len(self.dataset.classes)), self.short_side)
-        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(np.array(label))
+        soft = None if self.soft is None else torch.from_numpy(np.array(self.soft[index]))
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        return Batch(pixels, torch.from_numpy(np.array(label)), soft)
 
 
-class _Handed(TorchDataset["tuple[Tensor, Tensor] | InputError"]):
+class _Handed(TorchDataset["Batch | InputError"]):
     """Samples for another process; there an error is handed over as a value, for DataLoader would add its traceback."""
 
     def __init__(self, samples: TorchSamples) -> None:
         self.samples = samples
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor] | InputError:
+    def __getitem__(self, index: int) -> Batch | InputError:
         try:
             return self.samples[index]
         except InputError as error:
             return error
 
 
-def _collate_handed(samples: list[tuple[Tensor, Tensor] | InputError]) -> tuple[Tensor, Tensor] | InputError:
+def _collate_handed(samples: list[Batch | InputError]) -> Batch | InputError:
     whole = []
     for sample in samples:
         if isinstance(sample, InputError):
@@ -123,43 +145,49 @@ def _collate_handed(samples: list[tuple[Tensor, Tensor] | InputError]) -> tuple[
     return collate(whole)
 
 
-def collate(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def collate(samples: list[Batch]) -> Batch:
     """Stacks samples, padded right and below to the largest: images with the mean, labels with IGNORE."""
-    height = max(image.shape[1] for image, _ in samples)
-    width = max(image.shape[2] for image, _ in samples)
-    device = samples[0][0].device
+    height = max(image.shape[1] for image, _, _ in samples)
+    width = max(image.shape[2] for image, _, _ in samples)
+    device = samples[0].images.device
     images = torch.full((len(samples), 3, height, width), int(MEAN), dtype=torch.uint8, device=device)
     labels = torch.full((len(samples), height, width), IGNORE, dtype=torch.uint8, device=device)
-    for row, (image, label) in enumerate(samples):
+    for row, (image, label, _) in enumerate(samples):
         images[row, :, : image.shape[1], : image.shape[2]] = image
         labels[row, : label.shape[0], : label.shape[1]] = label
-    return images, labels
+    soft = [sample.soft for sample in samples if sample.soft is not None]
+    return Batch(images, labels, torch.stack(soft) if soft else None)
 
 
 class Batches:
     """Feeds a run. A split that fits in memory is decoded once and kept on the device; else processes read ahead."""
 
-    def __init__(self, dataset: Dataset, short_side: int, device: torch.device, workers: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        short_side: int,
+        device: torch.device,
+        workers: int,
+        soft: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
         """Reads the whole split if it fits. Raises InputError for an empty split or a broken sample."""
         if len(dataset) == 0:
             raise InputError("the training split is empty")
-        self.samples = TorchSamples(dataset, short_side)
+        self.samples = TorchSamples(dataset, short_side, soft)
         self.device, self.workers = device, workers
-        self._kept: list[tuple[Tensor, Tensor]] | None = None
-        image, label = self.samples[0]
-        if (image.numel() + label.numel()) * len(dataset) <= _MEMORY_BYTES:
-            read = (self.samples[index] for index in range(len(dataset)))
-            self._kept = [(image.to(device), label.to(device)) for image, label in read]
+        self._kept: list[Batch] | None = None
+        if sum(tensor.numel() for tensor in self.samples[0] if tensor is not None) * len(dataset) <= _MEMORY_BYTES:
+            self._kept = [self.samples[index].to(device) for index in range(len(dataset))]
 
     def pixels_per_class(self) -> Tensor:
         """K int64 counts over the split. Reads it once where it is not kept."""
         counts = torch.zeros(256, dtype=torch.int64)
-        for _, label in self._kept or (self.samples[index] for index in range(len(self.samples))):
-            counts += torch.bincount(label.flatten(), minlength=256).cpu()
+        for sample in self._kept or (self.samples[index] for index in range(len(self.samples))):
+            counts += torch.bincount(sample.labels.flatten(), minlength=256).cpu()
         return counts[: len(self.samples.dataset.classes)]
 
-    def run(self, sampler: RunSampler) -> Iterator[tuple[Tensor, Tensor]]:
-        """N 3 H W and N H W uint8 on the device, one pair for each list of `sampler`. Raises InputError as reading."""
+    def run(self, sampler: RunSampler) -> Iterator[Batch]:
+        """Batches on the device, one for each list of `sampler`. Raises InputError as reading."""
         if self._kept is not None:
             for indices in sampler:
                 yield collate([self._kept[index] for index in indices])
@@ -176,8 +204,7 @@ class Batches:
         for batch in loader:
             if isinstance(batch, InputError):
                 raise batch
-            images, labels = batch
-            yield images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+            yield batch.to(self.device)
 
 
 def _start_worker(worker: int) -> None:

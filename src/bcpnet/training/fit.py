@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
@@ -20,7 +21,7 @@ from bcpnet.data.base import Dataset
 from bcpnet.errors import UsageError
 from bcpnet.networks.frames import normalise
 from bcpnet.training.augment import augment
-from bcpnet.training.batches import Batches, RunSampler, collate, mix, steps_per_epoch
+from bcpnet.training.batches import Batch, Batches, RunSampler, collate, mix, steps_per_epoch
 from bcpnet.training.initial import make_network
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
@@ -28,6 +29,7 @@ from bcpnet.training.module import Trained, learning_rate
 from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipes import Recipe
 from bcpnet.training.run_folder import check_run, end_epoch, metadata_of, open_run, save
+from bcpnet.training.soft_labels import read_soft_labels, write_soft_labels
 from bcpnet.training.validate import validate
 
 _REPORT_S = 0.5  # between reports from a GPU
@@ -89,13 +91,15 @@ def fit(
 
     Raises:
         UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
-            recipe requires pre-trained weights and has none; devices that are not there.
+            recipe requires pre-trained weights or a teacher and has none; devices that are not there.
         InputError: unreadable data, weights or state; a folder that cannot be written; memory that does not suffice;
             another process that failed.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
     """
     if recipe.pretrained == "required":
         raise UsageError('the recipe wants pre-trained encoder weights: name their file, or "none" for random ones')
+    if recipe.teacher == "required":
+        raise UsageError('the recipe wants a teacher: name its weights, or "none" to do without')
     check_run(recipe, run, resume)
     fabric = _launch(recipe, devices, accelerator)
     if fabric.is_global_zero:
@@ -115,7 +119,8 @@ def _train(
     report: Callable[[Progress], None],
 ) -> Trained:  # fmt: skip
     """The run in one process, until its end or a signal: arguments as of `fit`."""
-    batches = Batches(train, recipe.short_side, fabric.device, recipe.workers)
+    soft = _soft_labels(fabric, recipe, train, run / "soft_labels.npy", resume)
+    batches = Batches(train, recipe.short_side, fabric.device, recipe.workers, soft)
     network = make_network(recipe, len(train.classes), None if resume else _calibration_images(batches))
     trained = Trained(fabric, recipe, network)
     if resume:
@@ -192,16 +197,25 @@ def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
     return fabric
 
 
+def _soft_labels(
+    fabric: Fabric, recipe: Recipe, train: Dataset, path: Path, resume: bool
+) -> npt.NDArray[np.uint8] | None:
+    """The teacher's, of a resumed run as they are; None without one."""
+    if recipe.teacher == "none":
+        return None
+    if fabric.is_global_zero and not (resume and path.exists()):
+        write_soft_labels(recipe.teacher, train, path, fabric.device)
+    fabric.barrier()
+    return read_soft_labels(path, len(train))
+
+
 def _calibration_images(batches: Batches) -> Tensor:
     """A few training images, the same in every run."""
     chosen = np.linspace(0, len(batches.samples) - 1, 16).astype(int)
-    images, _ = collate([batches.samples[int(index)] for index in chosen])
-    return normalise(images)
+    return normalise(collate([batches.samples[int(index)] for index in chosen]).images)
 
 
-def _step(
-    trained: Trained, recipe: Recipe, feed: Iterator[tuple[Tensor, Tensor]], lr: float, weights: Tensor | None
-) -> Tensor:
+def _step(trained: Trained, recipe: Recipe, feed: Iterator[Batch], lr: float, weights: Tensor | None) -> Tensor:
     """One optimizer step on the next micro-batches of `feed`; their mean loss."""
     fabric = trained.fabric
     accumulate = recipe.batch // (recipe.micro_batch * fabric.world_size)
@@ -213,10 +227,11 @@ def _step(
     for group in trained.optimizer.param_groups:
         group["lr"] = lr
     loss = torch.zeros((), device=fabric.device)
-    for part, (images, labels) in enumerate(islice(feed, accumulate)):
-        inputs, targets = augment(
+    for part, (images, labels, soft) in enumerate(islice(feed, accumulate)):
+        inputs, targets, soft_targets = augment(
             images,
             labels,
+            soft,
             crop_hw=(recipe.crop_h, recipe.crop_w),
             scale=(recipe.scale_min, recipe.scale_max),
             flip=recipe.flip,
@@ -225,8 +240,9 @@ def _step(
         )
         with fabric.no_backward_sync(trained.wrapped, enabled=part < accumulate - 1):
             partial = training_loss(
-                trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight
-            )
+                trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight, soft_targets,
+                recipe.distil,
+            )  # fmt: skip
             fabric.backward(partial / accumulate)
         loss += partial.detach() / accumulate
     trained.optimizer.step()

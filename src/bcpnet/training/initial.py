@@ -12,7 +12,7 @@ from bcpnet.checkpoint import load_checkpoint
 from bcpnet.errors import InputError
 from bcpnet.metadata import KEY
 from bcpnet.networks import build
-from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained
+from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained, narrowed
 from bcpnet.training.recipes import Recipe
 from bcpnet.weights import resolve
 
@@ -39,7 +39,7 @@ def make_network(recipe: Recipe, num_classes: int, images: Tensor | None) -> nn.
         else:
             encoder = getattr(network, "encoder", None)
             if not isinstance(encoder, MobileNetV2):
-                raise InputError(f"{path}: pre-trained weights are for an encoder mobilenet_v2_050 or _100")
+                raise InputError(f"{path}: pre-trained weights are for an encoder mobilenet_v2_*")
             load_pretrained(encoder, path, images)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
     return network
@@ -48,7 +48,8 @@ def make_network(recipe: Recipe, num_classes: int, images: Tensor | None) -> nn.
 def go_on_from(network: nn.Module, name: str, path: Path) -> None:
     """Takes over the weights of a checkpoint: every tensor that `network` has too, in the same shape.
 
-    What is new to it (a head for other classes, a further node) keeps its random weights.
+    Of wider encoder blocks it takes the strongest channels (`mobilenet_v2.narrowed`). What is new to it (a head for
+    other classes, a further node) keeps its random weights.
 
     Args:
         network: changed in place.
@@ -59,7 +60,8 @@ def go_on_from(network: nn.Module, name: str, path: Path) -> None:
         InputError: not a checkpoint, or of a network that has nothing in common with this one.
     """
     trained, metadata = load_checkpoint(path)
-    tensors, own = trained.state_dict(), network.state_dict()
+    own = network.state_dict()
+    tensors = narrowed(trained.state_dict(), own)
     fitting = {key: tensor for key, tensor in tensors.items() if key in own and own[key].shape == tensor.shape}
     if metadata.network != name or not any(tensor.ndim > 1 for tensor in fitting.values()):
         raise InputError(

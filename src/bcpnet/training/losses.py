@@ -87,6 +87,22 @@ def segmentation_loss(
     return total
 
 
+def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
+    """Cross-entropy with a teacher's probabilities: their Kullback-Leibler divergence plus a constant.
+
+    After Hinton et al. 2015, at temperature 1, pixel by pixel.
+
+    Args:
+        logits: N K h w.
+        soft: N K H W probabilities; pixels where they are 0 for all classes do not count.
+
+    Returns:
+        A scalar, the mean over pixels; 0 (with a gradient) if none counts.
+    """
+    fitting = F.interpolate(logits.float(), size=soft.shape[-2:], mode="bilinear", align_corners=False)
+    return -(soft * fitting.log_softmax(1)).sum() / soft.sum().clamp(min=1e-6)
+
+
 def training_loss(
     network: nn.Module,
     images: Tensor,
@@ -95,14 +111,18 @@ def training_loss(
     ohem: float,
     lovasz: float,
     aux_weight: float,
+    soft: Tensor | None = None,
+    distil: float = 0.0,
 ) -> Tensor:
-    """The loss of a network on a batch; the cross-entropy of auxiliary heads, if it has them, joins with `aux_weight`.
+    """The loss of a network on a batch.
 
-    A network with auxiliary heads has a method `forward_with_auxiliary(images) -> (logits, list of logits)`.
+    The cross-entropy of auxiliary heads, if it has them, joins with `aux_weight`, that of soft labels, if there are
+    any, with `distil`. A network with auxiliary heads has a method
+    `forward_with_auxiliary(images) -> (logits, list of logits)`.
     """
     with_auxiliary = getattr(network, "forward_with_auxiliary", None)
     logits, auxiliary = (network(images), []) if with_auxiliary is None else with_auxiliary(images)
     loss = segmentation_loss(logits, labels, weights, ohem, lovasz)
     for extra in auxiliary:
         loss = loss + aux_weight * segmentation_loss(extra, labels, weights, ohem)
-    return loss
+    return loss if soft is None else loss + distil * distillation_loss(logits, soft)

@@ -42,6 +42,9 @@ class Recipe:
             / frequency, from the training split's pixel counts.
         ohem: share of the hardest pixels that count in the loss (1 = all).
         lovasz: weight of the Lovász-softmax loss beside the cross-entropy; 0 for none.
+        teacher: weights of bcpnet (as with `pretrained`) whose class probabilities are learnt beside the labels;
+            "none", or "required" to insist on being told.
+        distil: weight of the loss on them.
         aux_weight: weight of the auxiliary heads' losses, for networks that have them.
         ema_decay: decay of the moving average of the weights, which is what gets evaluated and saved; 0 for none.
         precision: "32-true", "bf16-mixed" or "16-mixed".
@@ -76,6 +79,8 @@ class Recipe:
     class_weights: Literal["none", "log", "median"] = "none"
     ohem: float = 1.0
     lovasz: float = 0.0
+    teacher: str = "none"
+    distil: float = 1.0
     aux_weight: float = 0.4
     ema_decay: float = 0.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -110,6 +115,7 @@ class Recipe:
             "power",
             "warmup_steps",
             "lovasz",
+            "distil",
             "aux_weight",
             "save_seconds",
             "workers",
@@ -127,10 +133,12 @@ _PAPER_NETWORK = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3
 
 
 def camvid() -> Recipe:
-    """Ours for CamVid at 480x360: pre-trained MobileNetV2, level 2 classified, AdamW, Lovász loss, weight averaging."""
+    """Ours for CamVid, its images resized to 540: narrow MobileNetV2, level 2 classified, AdamW, Lovász loss."""
     return Recipe(
-        options={**_PAPER_NETWORK, "encoder": "mobilenet_v2_050", "finest": 2},
+        options={**_PAPER_NETWORK, "encoder": "mobilenet_v2_050_narrow", "finest": 2, "finest_width": 16},
         pretrained="required",
+        short_side=540,
+        scale_max=1.5,
         jitter=0.3,
         epochs=80,
         optimizer="adamw",
@@ -142,6 +150,18 @@ def camvid() -> Recipe:
         ema_decay=0.998,
         eval_epochs=8,
     )
+
+
+def camvid_teacher() -> Recipe:
+    """A network of ten times the size on images twice as large, to learn from: never ships."""
+    options = {"encoder": "mobilenet_v2_100", "width": 128, "finest_width": 64}
+    ours = camvid()
+    return replace(ours, options={**ours.options, **options}, short_side=720, epochs=60)
+
+
+def camvid_distilled() -> Recipe:
+    """As `camvid`, with soft labels of a teacher."""
+    return replace(camvid(), teacher="required")
 
 
 def camvid_paper() -> Recipe:
@@ -157,6 +177,7 @@ def cityscapes() -> Recipe:
         camvid(),
         dataset="cityscapes",
         short_side=1024,
+        scale_max=2.0,
         crop_h=768,
         crop_w=768,
         batch=16,
@@ -206,6 +227,8 @@ def streets() -> Recipe:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "camvid": camvid,
+    "camvid-teacher": camvid_teacher,
+    "camvid-distilled": camvid_distilled,
     "camvid-paper": camvid_paper,
     "cityscapes": cityscapes,
     "cityscapes-paper": cityscapes_paper,

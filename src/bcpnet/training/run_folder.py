@@ -60,6 +60,7 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
         short_side=recipe.short_side,
         provenance=(
             f"{recipe.dataset} {recipe.train_split}, {len(train)} images, from {initial}; {done}, seed {recipe.seed}"
+            + ("" if recipe.teacher == "none" else f", teacher {Path(recipe.teacher).name}")
             + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
         licence="unstated; the terms of the training data and of the initial weights apply",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -22,16 +22,18 @@ _STAGES = (
     (6, 320, 1, 1),  # tap: stride 32
 )
 _TAPS = (2, 5, 12, 16)
+# Ours, of width 0.5: channels between expansion and projection where they cost the most time; 48, 72, 72, 96, 96, 192,
+# 192, 192 as published.
+NARROW = {1: 32, 2: 48, 3: 48, 4: 64, 5: 64, 7: 160, 8: 160, 9: 160}
 
 
 class InvertedResidual(nn.Module):
-    """Expand (unless the expansion is 1), depthwise 3x3, linear projection; a shortcut where shapes agree."""
+    """Expand (unless that would not widen), depthwise 3x3, linear projection; a shortcut where shapes agree."""
 
-    def __init__(self, inp: int, out: int, expansion: int, stride: int) -> None:
-        """Channels in and out, expansion ratio, stride of the depthwise convolution."""
+    def __init__(self, inp: int, mid: int, out: int, stride: int) -> None:
+        """Channels in, between and out; stride of the depthwise convolution."""
         super().__init__()
-        mid = inp * expansion
-        self.expand = conv_bn(inp, mid, act=nn.ReLU6) if expansion != 1 else nn.Identity()
+        self.expand = conv_bn(inp, mid, act=nn.ReLU6) if mid != inp else nn.Identity()
         self.depthwise = conv_bn(mid, mid, 3, stride, groups=mid, act=nn.ReLU6)
         self.project = conv_bn(mid, out)
         self.shortcut = stride == 1 and inp == out
@@ -48,18 +50,25 @@ class MobileNetV2(nn.Module):
     channels: tuple[int, int, int, int]
     lifted = None  # two linear layers in a row would add nothing
 
-    def __init__(self, width: float) -> None:
-        """`width` multiplies every channel count (0.5 or 1.0: those with pre-trained weights)."""
+    def __init__(self, width: float, narrow: Mapping[int, int] | None = None) -> None:
+        """Builds the encoder.
+
+        Args:
+            width: multiplies every channel count (0.5 or 1.0: those with pre-trained weights).
+            narrow: block -> channels between its expansion and its projection, where they are not the published.
+        """
         super().__init__()
+        self.width = width
         channels = [int(base * width) for _, base, repeats, _ in _STAGES for _ in range(repeats)]
         stem = int(32 * width)
         self.stem = conv_bn(3, stem, 3, stride=2, act=nn.ReLU6)
-        blocks = []
+        blocks: list[nn.Module] = []
         inp = stem
         for expansion, base, repeats, stride in _STAGES:
             for repeat in range(repeats):
                 out = int(base * width)
-                blocks.append(InvertedResidual(inp, out, expansion, stride if repeat == 0 else 1))
+                mid = (narrow or {}).get(len(blocks), inp * expansion)
+                blocks.append(InvertedResidual(inp, mid, out, stride if repeat == 0 else 1))
                 inp = out
         self.blocks = nn.ModuleList(blocks)
         self.channels = (channels[_TAPS[0]], channels[_TAPS[1]], channels[_TAPS[2]], channels[_TAPS[3]])
@@ -80,6 +89,7 @@ def load_pretrained(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
 
     Each batch norm gets the statistics of its own input on `images`, and the scale and shift that undo them:
     gamma = sqrt(var + eps), beta = bias + mean. In evaluation mode every layer then computes exactly conv + bias.
+    An encoder with narrower blocks gets the strongest channels of those (`narrowed`).
 
     Args:
         encoder: changed in place.
@@ -89,6 +99,41 @@ def load_pretrained(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
     Raises:
         InputError: missing or broken file, or tensors of another network or width.
     """
+    published = MobileNetV2(encoder.width)
+    _load_published(published, path, images)
+    tensors = narrowed(published.state_dict(), encoder.state_dict())
+    encoder.load_state_dict(tensors)
+
+
+def narrowed(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Trained tensors for blocks that are narrower than theirs: of each block the channels that weigh most.
+
+    A channel weighs what its batch norm after the depthwise convolution scales it by, times the norm of its column
+    in the projection (after Liu et al. 2017, who prune by the scale alone).
+
+    Args:
+        tensors: state of a trained network that contains a MobileNetV2.
+        own: state of the network to be initialised.
+
+    Returns:
+        `tensors`, with blocks as narrow as those of `own`.
+    """
+    result = dict(tensors)
+    for name, scale in tensors.items():
+        block, found, _ = name.partition(".depthwise.1.weight")
+        if not found or name not in own or len(own[name]) >= len(scale):
+            continue
+        columns = tensors[f"{block}.project.0.weight"].flatten(1)
+        chosen = (scale.abs() * columns.norm(dim=0)).topk(len(own[name])).indices.sort().values
+        for part, tensor in tensors.items():
+            if part.startswith((f"{block}.expand.", f"{block}.depthwise.")) and tensor.ndim > 0:
+                result[part] = tensor[chosen]
+        result[f"{block}.project.0.weight"] = tensors[f"{block}.project.0.weight"][:, chosen]
+    return result
+
+
+def _load_published(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
+    """As `load_pretrained`, for blocks as published."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
