@@ -2,8 +2,9 @@
 
     python tools/quantise_weights.py NAME --root CAMVID
 
-Calibrated on CamVid's training images, whatever the release of NAME was scored on: val, as its card says. Every figure
-in the card comes from results/NAME-int8-val.json and results/NAME-val.json.
+Calibrated on CamVid's training images, whatever the release of NAME was scored on: val, as its card says. Where that
+was a twin (results/NAME-train.safetensors), it is the twin in 8 bits here too. Every figure in the card comes from
+results/NAME-int8-val.json and results/NAME-val.json.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from release_weights import RESULTS, WEIGHTS, class_table, score
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
+from bcpnet.export import export_checkpoint
 from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
 from bcpnet.quantise import evenly, quantise_onnx
@@ -36,7 +39,17 @@ def main() -> None:
     same = quantise_onnx(source, frames, out, f"{len(frames)} CamVid train images")
     print(f"quantised; the class of {100 * same:.1f} % of the logit cells is unchanged")
 
-    result = score(name, options.root)
+    twin = RESULTS / f"{options.name}-train.safetensors"
+    if twin.exists():
+        with TemporaryDirectory() as folder:
+            whole, small = Path(folder) / "twin.onnx", Path(folder) / "twin-int8.onnx"
+            export_checkpoint(twin, whole)
+            quantise_onnx(whole, frames, small, "the twin, for its figure")
+            result = score(small, options.root)
+        command = f"python tools/quantise_weights.py {options.name} --root DIR"
+        result = {**result, "command": command, "weights": f"{twin.name} in 8-bit integers"}
+    else:
+        result = score(name, options.root)
     write_bytes(RESULTS / f"{name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
     write_bytes(RESULTS / f"{name}-info.json", (RESULTS / f"{options.name}-info.json").read_bytes())  # the same network
     exact = json.loads((RESULTS / f"{options.name}-val.json").read_text())
@@ -62,7 +75,7 @@ is meant for are those of `{source}`.
   `python tools/quantise_weights.py {source} --root CAMVID` makes it; `bcpnet export --int8` does the same for others.
 - **From**: {metadata.provenance}.
 - **Figure**: {figures[0]} on CamVid val ({result["images"]} images, single scale, no
-  flipping); `{source}` has {figures[1]}.
+  flipping); `{source}` has {figures[1]}. If the card of `{source}` names a twin, both are the twin's.
   `{result["command"]}`; all of it in
   `results/{name}-val.json`. How ranges are chosen was decided looking at this split; the test split was not looked at.
 - **Terms**: {metadata.licence}.

@@ -1,10 +1,11 @@
 """Puts a finished run into the package: weights, ONNX, results and model card.
 
-    python tools/release_weights.py RUN NAME --root CAMVID
+    python tools/release_weights.py RUN NAME --root CAMVID [--twin TWIN]
 
 RUN is a folder that `bcpnet train` left; its last.safetensors ships (never best.safetensors: that was chosen on the
-split whose figure is reported). Every figure in the card comes from results/NAME-val.json, written here by
-`bcpnet evaluate`.
+split whose figure is reported). If RUN was trained on train and val, TWIN is a run on train alone: its weights become
+results/NAME-train.safetensors, and the figure is theirs. Every figure in the card comes from results/NAME-val.json,
+written here by `bcpnet evaluate`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ INITIAL = {
     "none": "From random weights",
     "mobilenet_v2_050.safetensors": _CORAL,
     "mobilenet_v2_100.safetensors": _CORAL,
-    "camvid": _CORAL,  # an earlier release of the same weights
+    # What came of those: an earlier release, the wide network (docs/accuracy.md), the twin.
+    "camvid": _CORAL,
+    "camvid-wide.safetensors": _CORAL,
+    "camvid-train.safetensors": _CORAL,
 }
 
 
@@ -47,39 +51,53 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
+    parser.add_argument("--twin", type=Path, help="the run whose figure is reported, if RUN has seen val")
     options = parser.parse_args()
 
     recipe = json.loads((options.run / "recipe.json").read_text())
     initial = Path(recipe["pretrained"]).name
     if recipe["dataset"] != "camvid" or initial not in INITIAL:
         raise SystemExit(f"no terms known for {recipe['dataset']} weights that start from {initial}: add them here")
+    if (recipe["train_split"] == "train") == (options.twin is not None):
+        raise SystemExit(f"trained on {recipe['train_split']}: {'no' if options.twin else 'its figure needs a'} --twin")
     network, metadata = load_checkpoint(options.run / "last.safetensors")
     metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}")
     save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
     difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
     print(f"exported; logits differ by {difference:.0e}")
 
-    result = score(options.name, options.root)
+    scored: str | Path = options.name
+    trained = metadata.provenance
+    if options.twin:
+        twin = RESULTS / f"{options.name}-train.safetensors"
+        save_checkpoint(twin, *load_checkpoint(options.twin / "last.safetensors"))
+        scored, trained = twin, load_checkpoint(twin)[1].provenance
+    result = {**score(scored, options.root), "trained": trained}
     write_bytes(RESULTS / f"{options.name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
     write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
-    history = (options.run / "history.jsonl").read_bytes()
+    history = ((options.twin or options.run) / "history.jsonl").read_bytes()
     write_bytes(RESULTS / f"{options.name}-history.jsonl", history)
     card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
 
-def score(name: str, root: Path) -> dict[str, Any]:
-    """What `bcpnet evaluate` says of weights that ship on CamVid's val, and the command."""
-    command = ["evaluate", "--weights", name, "--data", "camvid", "--split", "val", "--json"]
+def score(weights: str | Path, root: Path, size: str | None = None) -> dict[str, Any]:
+    """What `bcpnet evaluate` says on CamVid's val of weights by name or in a file, and the command."""
+    shown = str(weights)
+    if isinstance(weights, Path):
+        path = weights.resolve()
+        shown = str(path.relative_to(REPOSITORY)) if path.is_relative_to(REPOSITORY) else path.name
+    rest = ["--data", "camvid", "--split", "val", "--json", *([] if size is None else ["--size", size])]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        code = bcpnet([*command, "--root", str(root)])
+        code = bcpnet(["evaluate", "--weights", str(weights), *rest, "--root", str(root)])
     if code:
         raise SystemExit(code)
-    return {"command": f"bcpnet {' '.join(command)} --root DIR", **json.loads(printed.getvalue())}
+    command = f"bcpnet evaluate --weights {shown} {' '.join(rest)} --root DIR"
+    return {"command": command, **json.loads(printed.getvalue()), "weights": shown}
 
 
 def class_table(result: dict[str, Any]) -> str:
@@ -91,6 +109,9 @@ def class_table(result: dict[str, Any]) -> str:
 def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, Any]) -> str:
     """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`)."""
     miou, accuracy = result["miou"], result["pixel_accuracy"]
+    whose = ""
+    if result["trained"] != metadata.provenance:
+        whose = f" of `results/{name}-train.safetensors`, for these weights\n  have seen val ({result['trained']})"
     options = ", ".join(f"{key} {value}" for key, value in metadata.options.items())
     return f"""# Weights `{name}`
 
@@ -100,7 +121,7 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
 - **Data and recipe**: {metadata.provenance}. The resolved recipe:
   `{json.dumps(recipe)}`
 - **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
-  single scale, no flipping, weights of the last step). `{result["command"]}`; all of it in
+  single scale, no flipping, weights of the last step){whose}. `{result["command"]}`; all of it in
   `results/{name}-val.json`, the curve in `results/{name}-history.jsonl`. Recipe choices were made looking at this
   split; the test split was not looked at.
 - **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`

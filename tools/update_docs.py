@@ -138,9 +138,19 @@ def classes_table() -> str:
     return "\n".join(lines)
 
 
+def stages_table() -> str:
+    """CamVid val after each stage of the training, by input size; what an input size costs the last of them."""
+    rows = results("camvid-stages")["rows"]
+    lines = [f"| stage | {' | '.join(rows[0]['miou'])} |", "|---" * (1 + len(rows[0]["miou"])) + "|"]
+    for row in rows:
+        lines.append(f"| `{row['stage']}` | {' | '.join(f'{100 * miou:.2f}' for miou in row['miou'].values())} |")
+    costs = " | ".join(f"{macs / 1e9:.2f}" for macs in rows[-1]["macs"].values())
+    return "\n".join([*lines, f"| multiply-adds, G | {costs} |"])
+
+
 TABLES = {
     "README.md": {"weights": weights_table, "speed": speed_table},
-    "docs/accuracy.md": {"accuracy": accuracy_table, "classes": classes_table},
+    "docs/accuracy.md": {"accuracy": accuracy_table, "classes": classes_table, "stages": stages_table},
     "docs/benchmark.md": {"int8": int8_table, "video": video_table},
     "docs/training.md": {"data": data_table},
 }

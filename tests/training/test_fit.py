@@ -159,6 +159,15 @@ def test_provenance_of_an_interrupted_run(tmp_path: Path) -> None:
     assert metadata.provenance.endswith("; step 5 of 32 (epoch 1 of 8), seed 0")
 
 
+def test_provenance_names_the_run_it_went_on_from(finished: tuple[Path, list[Progress]], tmp_path: Path) -> None:
+    first = tmp_path / "first" / "last.safetensors"
+    first.parent.mkdir()
+    first.write_bytes((finished[0] / "last.safetensors").read_bytes())
+    _fit(tiny_recipe(epochs=1, pretrained=str(first)), tmp_path / "second")
+    _, metadata = load_checkpoint(tmp_path / "second" / "last.safetensors")
+    assert "16 images, from first/last.safetensors; " in metadata.provenance
+
+
 class _Stopping(Shades):
     """Sends a signal as its second sample is read for the first time."""
 

@@ -39,15 +39,15 @@ def teacher(tmp_path: Path) -> Path:
     return path
 
 
-def _soft(teacher: Path, train: Shades, folder: Path) -> npt.NDArray[np.float64]:
-    write_soft_labels(str(teacher), train, folder / "soft.npy", CPU)
+def _soft(teacher: str, train: Shades, folder: Path) -> npt.NDArray[np.float64]:
+    write_soft_labels(teacher, train, folder / "soft.npy", CPU)
     return read_soft_labels(folder / "soft.npy", len(train)) / UNIT
 
 
 def test_they_are_what_the_teacher_sees_at_three_sizes(teacher: Path, tmp_path: Path) -> None:
     train = Shades(3)
     network, _ = load_checkpoint(teacher)
-    soft = _soft(teacher, train, tmp_path)
+    soft = _soft(str(teacher), train, tmp_path)
     assert soft.shape == (3, 3, 8, 12)
     for sample, stored in zip(train.samples, soft, strict=True):
         seen = []
@@ -62,10 +62,19 @@ def test_they_are_what_the_teacher_sees_at_three_sizes(teacher: Path, tmp_path: 
         assert np.abs(stored - np.mean(seen, 0)).max() <= 0.5 / UNIT + 1e-3
 
 
+def test_of_several_teachers_the_mean_counts(teacher: Path, tmp_path: Path) -> None:
+    train, second = Shades(3), tmp_path / "second.safetensors"
+    torch.manual_seed(4)
+    save_checkpoint(second, build("bcpnet", len(CLASSES)), Metadata("bcpnet", {}, CLASSES, 64))
+    alone = [_soft(str(name), train, tmp_path) for name in (teacher, second)]
+    assert np.abs(alone[0] - alone[1]).max() > 0.2
+    assert np.abs(_soft(f"{teacher},{second}", train, tmp_path) - np.mean(alone, 0)).max() <= 1.01 / UNIT
+
+
 def test_a_mirrored_street_has_mirrored_soft_labels(teacher: Path, tmp_path: Path) -> None:
     train, mirrored = Shades(3), Shades(3)
     mirrored.samples = [sample._replace(image=np.ascontiguousarray(sample.image[:, ::-1])) for sample in train.samples]
-    difference = _soft(teacher, train, tmp_path) - _soft(teacher, mirrored, tmp_path)[..., ::-1]
+    difference = _soft(str(teacher), train, tmp_path) - _soft(str(teacher), mirrored, tmp_path)[..., ::-1]
     assert np.abs(difference).max() <= 1.01 / UNIT
 
 

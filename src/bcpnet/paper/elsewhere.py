@@ -1,13 +1,11 @@
-"""What other commands measured: the files in results/ of this checkout. Needs PyTorch."""
+"""What other commands measured: the files in results/ of this checkout."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from bcpnet.checkpoint import load_checkpoint
 from bcpnet.paper.results import SHIPPED, Results
-from bcpnet.weights import path_of
 
 _FOLDER = Path(__file__).resolve().parents[3] / "results"
 _ACCURACY = f"{SHIPPED}-val.json"  # of `bcpnet evaluate`
@@ -20,13 +18,12 @@ def read_elsewhere(results: Results, folder: Path = _FOLDER) -> None:
         return
     if (folder / _ACCURACY).is_file():
         measured = json.loads((folder / _ACCURACY).read_bytes())
-        _, metadata = load_checkpoint(path_of(SHIPPED, ".safetensors"))
         results["accuracy"] = {
             SHIPPED: {
                 "dataset": measured["dataset"],
                 "split": measured["split"],
                 "miou": measured["miou"],
-                "trained": metadata.provenance,
+                "trained": measured["trained"],
                 "command": measured["command"],
                 "file": f"results/{_ACCURACY}",
             }

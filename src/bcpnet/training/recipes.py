@@ -43,7 +43,7 @@ class Recipe:
         ohem: share of the hardest pixels that count in the loss (1 = all).
         lovasz: weight of the Lovász-softmax loss beside the cross-entropy; 0 for none.
         teacher: weights of bcpnet (as with `pretrained`) whose class probabilities are learnt beside the labels;
-            "none", or "required" to insist on being told.
+            several with commas between; "none", or "required" to insist on being told.
         distil: weight of the loss on them.
         aux_weight: weight of the auxiliary heads' losses, for networks that have them.
         ema_decay: decay of the moving average of the weights, which is what gets evaluated and saved; 0 for none.

@@ -52,7 +52,7 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
     """What goes into a checkpoint after `step` steps; `chosen_on` is the split it is the best on, if it was chosen."""
     per_epoch = steps_per_epoch(len(train), recipe.batch)
     done = f"step {step} of {per_epoch * recipe.epochs} (epoch {step // per_epoch} of {recipe.epochs})"
-    initial = "random weights" if recipe.pretrained == "none" else Path(recipe.pretrained).name
+    initial = "random weights" if recipe.pretrained == "none" else _short(recipe.pretrained)
     return Metadata(
         network=recipe.network,
         options=recipe.options,
@@ -60,11 +60,17 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
         short_side=recipe.short_side,
         provenance=(
             f"{recipe.dataset} {recipe.train_split}, {len(train)} images, from {initial}; {done}, seed {recipe.seed}"
-            + ("" if recipe.teacher == "none" else f", teacher {Path(recipe.teacher).name}")
+            + ("" if recipe.teacher == "none" else f", teacher {' and '.join(map(_short, recipe.teacher.split(',')))}")
             + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
         licence="unstated; the terms of the training data and of the initial weights apply",
     )
+
+
+def _short(weights: str) -> str:
+    """Weights without the path of this machine; of those in a run, the run's name too."""
+    path = Path(weights)
+    return "/".join(path.parts[-2:]) if path.name in _FILES else path.name
 
 
 def save(run: Path, trained: Trained, metadata: Metadata) -> None:

@@ -5,6 +5,7 @@ Once is enough: augmentation cuts them like labels (`augment.warp_soft`), so a s
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from bcpnet.checkpoint import load_checkpoint
 from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
+from bcpnet.labels import ClassSet
 from bcpnet.networks.frames import normalise
 from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.weights import resolve
@@ -29,8 +31,9 @@ def write_soft_labels(teacher: str, train: Dataset, path: Path, device: torch.de
     """Runs a teacher over a split and writes what it sees to an .npy file, whole or not at all.
 
     Args:
-        teacher: weights that ship, by name, or a .safetensors file that bcpnet wrote. It sees every image at its own
-            `short_side` and two sizes around, mirrored too, and the mean counts: a better teacher for no training.
+        teacher: weights that ship, by name, or a .safetensors file that bcpnet wrote; several with commas between.
+            Each sees every image at its own `short_side` and two sizes around, mirrored too, and the mean of all
+            counts: a better teacher for no training.
         train: the split, its images of one size.
         path: file for N x K x h x w uint8, probabilities in units of 1 / UNIT at the stride of the teacher's logits.
         device: where the teacher runs.
@@ -39,16 +42,13 @@ def write_soft_labels(teacher: str, train: Dataset, path: Path, device: torch.de
         UsageError: no weights of that name.
         InputError: a teacher of other classes, images of several sizes, a broken sample, a file that cannot be written.
     """
-    network, metadata = load_checkpoint(resolve(teacher, ".safetensors"))
-    if metadata.classes.names != train.classes.names:
-        raise InputError(f"teacher {teacher}: its classes ({metadata.classes.name}) are not those of the training data")
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+    teachers = [_load(name, train.classes, device) for name in teacher.split(",")]
     size_hw = None
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         for index in range(len(train)):
             sample = train[index]
             image_hw = (sample.image.shape[0], sample.image.shape[1])
-            probabilities = _mean_probabilities(network, sample.image, metadata.short_side, device)
+            probabilities = _mean_probabilities(teachers, sample.image, device)
             if size_hw is None:
                 size_hw = image_hw
                 shape = (len(train), *probabilities.shape)
@@ -63,13 +63,22 @@ def write_soft_labels(teacher: str, train: Dataset, path: Path, device: torch.de
             file.write((probabilities * UNIT).round().byte().cpu().numpy().tobytes())
 
 
+def _load(name: str, classes: ClassSet, device: torch.device) -> tuple[nn.Module, int]:
+    """A teacher and its short side."""
+    network, metadata = load_checkpoint(resolve(name, ".safetensors"))
+    if metadata.classes.names != classes.names:
+        raise InputError(f"teacher {name}: its classes ({metadata.classes.name}) are not those of the training data")
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
+    return network, metadata.short_side
+
+
 @torch.inference_mode()
 def _mean_probabilities(
-    network: nn.Module, image: npt.NDArray[np.uint8], short_side: int, device: torch.device
+    teachers: list[tuple[nn.Module, int]], image: npt.NDArray[np.uint8], device: torch.device
 ) -> Tensor:
-    """K h w: what the network sees in an image at several sizes, as it is and mirrored."""
+    """K h w: what the teachers see in an image at several sizes, as it is and mirrored."""
     seen: list[Tensor] = []
-    for factor in _FACTORS:
+    for (network, short_side), factor in product(teachers, _FACTORS):
         size_hw = network_size_hw((image.shape[0], image.shape[1]), round(factor * short_side))
         frame = normalise(torch.from_numpy(preprocess(image, size_hw)).to(device).permute(2, 0, 1)[None])
         for probabilities in (network(frame).softmax(1), network(frame.flip(3)).softmax(1).flip(3)):

@@ -1,0 +1,45 @@
+"""Scores the weights of several stages of a training on CamVid val, at several input sizes.
+
+    python tools/score_stages.py first=RUN1/last.safetensors wide=RUN3/last.safetensors --root CAMVID
+
+Writes results/camvid-stages.json; every figure is one of `bcpnet evaluate --weights FILE --size SIZE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from release_weights import RESULTS, score
+
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.files import write_bytes
+from bcpnet.machine import describe_machine
+from bcpnet.networks.info import describe
+
+SIZES = ("270x360", "360x480", "450x600", "540x720", "720x960")  # CamVid's images are 360x480 here
+
+
+def main() -> None:
+    """Scores and writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stages", nargs="+", metavar="NAME=FILE")
+    parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
+    options = parser.parse_args()
+    rows = []
+    for stage in options.stages:
+        name, _, file = stage.partition("=")
+        weights = Path(file)
+        _, metadata = load_checkpoint(weights)
+        sizes_hw = [(int(height), int(width)) for height, width in (size.split("x") for size in SIZES)]
+        counts = describe(metadata.network, len(metadata.classes), sizes_hw, **metadata.options)
+        miou = {size: score(weights, options.root, size)["miou"] for size in SIZES}
+        rows.append({"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou})
+        print(f"{name}: " + ", ".join(f"{size} {100 * value:.2f}" for size, value in miou.items()), flush=True)
+    content = {"dataset": "camvid", "split": "val", "rows": rows, "machine": describe_machine()}
+    write_bytes(RESULTS / "camvid-stages.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
