@@ -77,9 +77,9 @@ def main() -> None:
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
     write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
-    history = ((options.twin or options.run) / "history.jsonl").read_bytes()
-    write_bytes(RESULTS / f"{options.name}-history.jsonl", history)
-    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result)
+    curve = f"{options.name}{'-train' if options.twin else ''}-history.jsonl"
+    write_bytes(RESULTS / curve, ((options.twin or options.run) / "history.jsonl").read_bytes())
+    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, curve)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
@@ -106,8 +106,8 @@ def class_table(result: dict[str, Any]) -> str:
     return "\n".join(["| class | IoU, % |", "|---|---|", *(f"| {key} | {share} |" for key, share in shares)])
 
 
-def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, Any]) -> str:
-    """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`)."""
+def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, Any], curve: str) -> str:
+    """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`); `curve` is a file in results/."""
     miou, accuracy = result["miou"], result["pixel_accuracy"]
     whose = ""
     if result["trained"] != metadata.provenance:
@@ -122,7 +122,7 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
   `{json.dumps(recipe)}`
 - **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
   single scale, no flipping, weights of the last step){whose}. `{result["command"]}`; all of it in
-  `results/{name}-val.json`, the curve in `results/{name}-history.jsonl`. Recipe choices were made looking at this
+  `results/{name}-val.json`, the curve in `results/{curve}`. Recipe choices were made looking at this
   split; the test split was not looked at.
 - **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`
   does this itself.

@@ -24,6 +24,7 @@ class Info:
         encoder: bcpnet's encoder; by default the network's own.
         pooling: bcpnet's context pooling (the paper's Table 5): max3, avg3 or max5.
         finest: the level that bcpnet classifies: 3 as in the paper, or 2.
+        finest_width: channels of bcpnet's level 2, if it is the finest.
         without_bcp: leave bcpnet's BCP module out (the paper's Table 5).
         json: print JSON.
     """
@@ -34,6 +35,7 @@ class Info:
     encoder: Name = None
     pooling: Name = None
     finest: Number = None
+    finest_width: Number = None
     without_bcp: Flag = False
     json: Flag = False
 
@@ -48,6 +50,7 @@ def run(options: Info) -> int:
         "encoder": options.encoder,
         "pooling": options.pooling,
         "finest": options.finest,
+        "finest_width": options.finest_width,
         "bcp": False if options.without_bcp else None,
     }
     choice = {name: value for name, value in given.items() if value is not None}
