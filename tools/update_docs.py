@@ -149,17 +149,23 @@ def stages_table() -> str:
 
 
 def costs_table() -> str:
-    """Our network beside the paper's at 1024x2048, from one run."""
-    measured = results("paper")["networks"]
-    paper, ours = measured["bcpnet"], measured["camvid"]
+    """Our network beside the paper's at 1024x2048, in turns."""
+    _, metadata = load_checkpoint(path_of("camvid", ".safetensors"))
+    options: tuple[dict[str, Any], ...] = ({}, metadata.options)
+    counts = [describe("bcpnet", 11, [(1024, 2048)], **each) for each in options]
     rows = [
-        ("parameters, M", *(f"{network['parameters'] / 1e6:.2f}" for network in (paper, ours)), ""),
-        ("multiply-adds, G", *(f"{network['macs']['1024x2048'] / 1e9:.2f}" for network in (paper, ours)), ""),
+        ["parameters, M", *(f"{each.parameters / 1e6:.2f}" for each in counts), "-"],
+        ["multiply-adds, G", *(f"{each.macs['1024x2048'] / 1e9:.2f}" for each in counts), "-"],
     ]
-    for backend in ("native", "onnxruntime", "openvino"):
-        ms = [network["times"]["1024x2048"][backend]["network_ms"] for network in (paper, ours)]
-        rows.append((f"network in {backend}, ms", *(f"{value:.1f}" for value in ms), f"{ms[1] / ms[0]:.2f}"))
-    lines = ["| at 1024x2048, 19 classes | the paper's network | `camvid` | ratio |", "|---|---|---|---|"]
+    ms = {
+        (row["backend"], row["network"]): row["timing"]["stages"]["network"]["mean_ms"]
+        for row in results("benchmark-cost")["rows"]
+        if row["timing"]
+    }
+    for backend in dict.fromkeys(backend for backend, _ in ms):
+        paper, ours = ms[backend, "paper"], ms[backend, "camvid"]
+        rows.append([f"network in {backend}, ms", f"{paper:.1f}", f"{ours:.1f}", f"{ours / paper:.2f}"])
+    lines = ["| at 1024x2048 | the paper's network | `camvid` | ratio |", "|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
