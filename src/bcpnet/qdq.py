@@ -167,7 +167,7 @@ def _quantise_weights(graph: ir.Graph, conv: ir.Node, input_scale: float) -> Non
     scales = np.maximum(largest / _LARGEST_WEIGHT, np.abs(bias) / (input_scale * _LARGEST_BIAS))
     scales = np.where(scales > 0, scales, 1).astype(np.float32)
     bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
-    integers = [np.round(weights / scales[:, None, None, None]).astype(np.int8)]
+    integers = [_round_kernels(weights / scales[:, None, None, None]).astype(np.int8)]
     integers.append(np.round(bias / bias_scales).astype(np.int32))
     tape = Tape(graph)
     for index, array, of_channel in zip((1, 2), integers, (scales, bias_scales), strict=True):
@@ -176,6 +176,22 @@ def _quantise_weights(graph: ir.Graph, conv: ir.Node, input_scale: float) -> Non
             name = f"{conv.outputs[0].name}.{index}"
             inputs = [tape.initializer(ir.tensor(part, name=f"{name}.{kind}")) for kind, part in parts.items()]
             conv.replace_input_with(index, tape.op("DequantizeLinear", inputs, {"axis": 0}))
+
+
+def _round_kernels(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """To whole numbers; in a depthwise kernel so that their sum is the nearest to that of the kernel.
+
+    What such a kernel reads is nearly constant over its nine taps. Where large weights cancel each other, the errors of
+    rounding them one by one would be most of what is left.
+    """
+    rounded = np.round(weights)
+    if weights.shape[1] > 1:
+        return rounded
+    for kernel, exact in zip(rounded.reshape(len(rounded), -1), weights.reshape(len(weights), -1), strict=True):
+        missing = int(np.round(exact.sum()) - kernel.sum())
+        error = exact - kernel  # the taps that are rounded furthest to the wrong side go to the other
+        kernel[np.argsort(-error * np.sign(missing))[: abs(missing)]] += np.sign(missing)
+    return rounded.clip(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
 
 
 def _readers(frame: ir.Value) -> list[ir.Node]:
