@@ -86,7 +86,7 @@ def test_nested_parts() -> None:
 
 @pytest.mark.parametrize("finest", [2, 3])
 def test_bcp_module_loses_lifts_norms_and_weights(finest: Literal[2, 3]) -> None:
-    bcp = randomised(BCP((2, 4, 6, 8), (5, 7, 16), 12, "max3", finest))
+    bcp = randomised(BCP((2, 4, 6, 8), (5, 7, 16), 12, "max3", finest, 6))
     features = [random_images(2, channels, 96 // s, 128 // s) for channels, s in ((2, 4), (4, 8), (6, 16), (8, 32))]
     folded = fold(bcp)
     with torch.inference_mode():
