@@ -18,7 +18,7 @@ from bcpnet.weights import path_of, shipped
 
 onnx = pytest.importorskip("onnx", reason="quantisation needs onnx-ir, the tests onnx")
 
-from bcpnet.qdq import Grid, _round_kernels  # noqa: E402
+from bcpnet.qdq import Grid, round_kernels  # noqa: E402
 from bcpnet.quantise import evenly, quantise_onnx  # noqa: E402
 
 Frames = list[npt.NDArray[np.uint8]]
@@ -138,13 +138,15 @@ def test_evenly() -> None:
 
 def test_a_rounded_depthwise_kernel_keeps_its_sum() -> None:
     """Nearest whole numbers would be off by up to four and a half."""
-    kernels = np.random.default_rng(0).uniform(-60, 60, (500, 1, 3, 3)).astype(np.float32)
-    rounded = _round_kernels(kernels)
+    kernels = np.random.default_rng(0).uniform(-1, 1, (500, 1, 3, 3)).astype(np.float32)
+    kernels *= 63 / np.abs(kernels).max((1, 2, 3), keepdims=True)  # each ends at the largest weight, as those of a file
+    rounded = round_kernels(kernels)
     assert np.array_equal(rounded, np.round(rounded))
     assert np.abs((rounded - kernels).sum((1, 2, 3))).max() <= 0.501
     assert np.abs(rounded - kernels).max() < 1
+    assert np.abs(rounded).max() == 63
     dense = np.random.default_rng(1).uniform(-60, 60, (50, 8, 1, 1)).astype(np.float32)
-    assert np.array_equal(_round_kernels(dense), np.round(dense))
+    assert np.array_equal(round_kernels(dense), np.round(dense))
 
 
 def test_wrong_input(quantised: Path, onnx_path: Path, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def _quantise_weights(graph: ir.Graph, conv: ir.Node, input_scale: float) -> Non
     scales = np.maximum(largest / _LARGEST_WEIGHT, np.abs(bias) / (input_scale * _LARGEST_BIAS))
     scales = np.where(scales > 0, scales, 1).astype(np.float32)
     bias_scales = (scales * np.float32(input_scale)).astype(np.float32)
-    integers = [_round_kernels(weights / scales[:, None, None, None]).astype(np.int8)]
+    integers = [round_kernels(weights / scales[:, None, None, None]).astype(np.int8)]
     integers.append(np.round(bias / bias_scales).astype(np.int32))
     tape = Tape(graph)
     for index, array, of_channel in zip((1, 2), integers, (scales, bias_scales), strict=True):
@@ -178,7 +178,7 @@ def _quantise_weights(graph: ir.Graph, conv: ir.Node, input_scale: float) -> Non
             conv.replace_input_with(index, tape.op("DequantizeLinear", inputs, {"axis": 0}))
 
 
-def _round_kernels(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def round_kernels(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """To whole numbers; in a depthwise kernel so that their sum is the nearest to that of the kernel.
 
     What such a kernel reads is nearly constant over its nine taps. Where large weights cancel each other, the errors of
@@ -189,9 +189,11 @@ def _round_kernels(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return rounded
     for kernel, exact in zip(rounded.reshape(len(rounded), -1), weights.reshape(len(weights), -1), strict=True):
         missing = int(np.round(exact.sum()) - kernel.sum())
-        error = exact - kernel  # the taps that are rounded furthest to the wrong side go to the other
-        kernel[np.argsort(-error * np.sign(missing))[: abs(missing)]] += np.sign(missing)
-    return rounded.clip(-_LARGEST_WEIGHT, _LARGEST_WEIGHT)
+        step = np.sign(missing)
+        gain = step * (exact - kernel)  # the taps that are rounded furthest to the wrong side go to the other
+        gain[np.abs(kernel + step) > _LARGEST_WEIGHT] = -np.inf
+        kernel[np.argsort(-gain)[: abs(missing)]] += step
+    return rounded
 
 
 def _readers(frame: ir.Value) -> list[ir.Node]:

@@ -52,9 +52,8 @@ def write_soft_labels(teacher: str, train: Dataset, path: Path, device: torch.de
             if size_hw is None:
                 size_hw = image_hw
                 shape = (len(train), *probabilities.shape)
-                np.lib.format.write_array_header_1_0(
-                    file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-                )  # a file, for a memory map would crash where the disk is full
+                # Written as a file: a memory map would crash where the disk is full.
+                np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
             if image_hw != size_hw:
                 raise InputError(
                     f"{sample.name}: {image_hw[0]}x{image_hw[1]} pixels, others have {size_hw[0]}x{size_hw[1]}: "
@@ -68,8 +67,7 @@ def _load(name: str, classes: ClassSet, device: torch.device) -> tuple[nn.Module
     network, metadata = load_checkpoint(resolve(name, ".safetensors"))
     if metadata.classes.names != classes.names:
         raise InputError(f"teacher {name}: its classes ({metadata.classes.name}) are not those of the training data")
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
-    return network, metadata.short_side
+    return network.to(device), metadata.short_side
 
 
 @torch.inference_mode()
