@@ -295,5 +295,6 @@ def test_several_frames_get_a_thread_each_and_a_single_one_all(
 
 def test_all_cores_by_default_and_never_none() -> None:
     assert divide_threads(None, 1) == (1, usable_cores())
-    with pytest.raises(UsageError, match="0 threads: need at least 1"):
-        divide_threads(0, None)
+    for threads in (0, 100_000):
+        with pytest.raises(UsageError, match=f"^{threads} threads: need at least 1 and at most 1024"):
+            divide_threads(threads, None)

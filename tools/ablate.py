@@ -44,6 +44,8 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "no-jitter": {"jitter": 0.0},
         "no-average": {"ema_decay": 0.0},
         "scratch": {"pretrained": "none"},
+        "distilled": {"teacher": "results/camvid-train.safetensors"},
+        "median-weights": {"class_weights": "median"},
     },
     # The paper's Table 5, its network from random weights; for its crops of 768 and 1024, three quarters of the image
     # and the whole.

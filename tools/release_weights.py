@@ -38,9 +38,8 @@ INITIAL = {
     "none": "From random weights",
     "mobilenet_v2_050.safetensors": _CORAL,
     "mobilenet_v2_100.safetensors": _CORAL,
-    # What came of those: an earlier release, the wide network (docs/accuracy.md), the twin.
+    # What came of those: an earlier release, the twin (docs/accuracy.md).
     "camvid": _CORAL,
-    "camvid-wide.safetensors": _CORAL,
     "camvid-train.safetensors": _CORAL,
 }
 

@@ -10,7 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bcpnet.errors import UsageError
+
 _CPUINFO = Path("/proc/cpuinfo")
+_MOST_THREADS = 1024
 
 # Distributions whose versions change speed or results.
 _PACKAGES = ("bcpnet", "numpy", "pillow", "av", "onnxruntime", "openvino", "torch")
@@ -63,6 +66,12 @@ def package_versions() -> dict[str, str]:
 def usable_cores() -> int:
     """How many logical cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_threads(threads: int | None) -> None:
+    """Raises UsageError for a number of threads that cannot be meant; None leaves it to a runtime."""
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"{threads} threads: need at least 1 and at most {_MOST_THREADS}")
 
 
 def describe_gpus() -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TypeVar
 
 from bcpnet.errors import UsageError
-from bcpnet.machine import usable_cores
+from bcpnet.machine import check_threads, usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,12 +79,11 @@ def divide_threads(threads: int | None, items: int | None) -> tuple[int, int]:
         items: how many there are; None = many, as in a video.
 
     Raises:
-        UsageError: fewer than one thread.
+        UsageError: fewer than one thread, or more than any machine has.
     """
+    check_threads(threads)
     if threads is None:
         threads = usable_cores()
-    if threads < 1:
-        raise UsageError(f"{threads} threads: need at least 1")
     workers = min(threads, _MOST_WORKERS, threads if items is None else max(1, items))
     return workers, threads // workers
 

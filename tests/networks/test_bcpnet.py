@@ -108,7 +108,8 @@ def test_context_reaches_every_pixel() -> None:
         ({"pooling": "min3"}, "unknown context pooling 'min3': choose max3, avg3 or max5"),
         ({"finest": 4}, "finest level 4: choose 2 or 3"),
         ({"depth": 3}, "network bcpnet: .*depth"),
-        ({"width": -1}, "network bcpnet: .*negative"),
+        ({"width": -1}, "width -1, finest width 32: need at least 1"),
+        ({"finest_width": 0}, "width 64, finest width 0: need at least 1"),
     ],
 )
 def test_wrong_options(options: dict[str, object], message: str) -> None:

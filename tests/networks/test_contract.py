@@ -27,7 +27,7 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
         {"bcp": False},
         {"pooling": "avg3"},
         {"pooling": "max5"},
-        {"encoder": "mobilenet_v2_050_narrow", "finest": 2, "finest_width": 16},
+        {"encoder": "mobilenet_v2_050_slim", "finest": 2, "finest_width": 16},
         {"finest": 2},
     ],
     "bisenet1": [{}],

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from bcpnet.backends.base import Backend
 from bcpnet.errors import InputError, UsageError
+from bcpnet.machine import check_threads
 from bcpnet.weights import resolve
 
 
@@ -56,9 +57,10 @@ def open_backend(
 
     Raises:
         UsageError: an unknown backend or name of weights, weights of a kind that the backend does not read,
-            or a runtime that is not installed.
+            a runtime that is not installed, or a number of threads that cannot be meant.
         InputError: the weights cannot be read, or are a pickle.
     """
+    check_threads(threads)
     if name is None and Path(weights).suffix.lower() != ".safetensors":
         try:
             return open_backend(weights, "native", threads)
@@ -66,8 +68,6 @@ def open_backend(
             name = "onnxruntime"
     elif name is None:
         name = "pytorch"
-    if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads: need at least 1")
     if name == "auto":
         from bcpnet.backends.auto import choose  # which imports this module
 

@@ -23,7 +23,7 @@ from bcpnet.benchmark.table import format_ceilings, format_machine, format_rows,
 from bcpnet.benchmark.video import time_video
 from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
 from bcpnet.errors import InputError, UsageError
-from bcpnet.machine import describe_machine
+from bcpnet.machine import check_threads, describe_machine
 from bcpnet.prediction import Kind
 
 Names = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
@@ -70,8 +70,7 @@ class Benchmark:
 
 def run(options: Benchmark) -> int:
     """Measures and prints."""
-    if options.threads is not None and options.threads < 1:
-        raise UsageError(f"{options.threads} threads: need at least 1")
+    check_threads(options.threads)
     if not options.weights:
         raise UsageError("no --weights: name some that ship, or files")
     if options.classes is not None and not 1 <= options.classes <= 255:

@@ -13,6 +13,7 @@ from bcpnet.data import open_dataset
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
 from bcpnet.files import write_bytes
+from bcpnet.machine import check_threads
 
 if TYPE_CHECKING:  # it needs PyTorch
     from bcpnet.paper.run import Plan
@@ -91,8 +92,7 @@ def _plan(options: Paper) -> Plan:
     for name in options.networks:
         if name not in rows:
             raise UsageError(f"unknown network {name!r}: choose from {', '.join(rows)}")
-    if options.threads is not None and options.threads < 1:
-        raise UsageError(f"{options.threads} threads: need at least 1")
+    check_threads(options.threads)
     if not 0 < options.limit < 1e6:
         raise UsageError(f"a limit of {options.limit:g} s: need more than 0, less than a million")
     quick = tuple(name for name in rows if name in _QUICK_NETWORKS)

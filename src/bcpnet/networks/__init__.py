@@ -52,5 +52,5 @@ def build(name: str, num_classes: int, **options: Any) -> nn.Module:
         raise UsageError(f"unknown network {name!r}: choose one of {', '.join(NETWORKS)}")
     try:
         return NETWORKS[name](num_classes, **options)
-    except (TypeError, ValueError, RuntimeError) as error:  # PyTorch's own complaints, a negative width for one
+    except (TypeError, ValueError, RuntimeError) as error:  # PyTorch's own complaints
         raise UsageError(f"network {name}: {error}") from error

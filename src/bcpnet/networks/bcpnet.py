@@ -177,9 +177,11 @@ class BCPNet(nn.Module):
             finest_width: channels of that node.
 
         Raises:
-            UsageError: unknown encoder, pooling or finest level.
+            UsageError: unknown encoder, pooling or finest level; a width below 1.
         """
         super().__init__()
+        if min(width, finest_width) < 1:
+            raise UsageError(f"width {width}, finest width {finest_width}: need at least 1")
         if finest not in (2, 3):
             raise UsageError(f"finest level {finest!r}: choose 2 or 3")
         if encoder not in ENCODERS:
