@@ -39,7 +39,7 @@ GROUPS: dict[str, dict[str, dict[str, Any]]] = {
         "wide-blocks": {"options": {**_OURS, "encoder": "mobilenet_v2_050"}},
         "level-3": {"options": {**_OURS, "finest": 3}},
         "no-lovasz": {"lovasz": 0.0},
-        "no-class-weights": {"class_weights": "none"},
+        "log-weights": {"class_weights": "log"},
         "ohem": {"ohem": 0.25},
         "no-jitter": {"jitter": 0.0},
         "no-average": {"ema_decay": 0.0},

@@ -2,7 +2,8 @@
 
     python tools/score_stages.py first=RUN1/last.safetensors wide=RUN3/last.safetensors --root CAMVID
 
-Writes results/camvid-stages.json; every figure is one of `bcpnet evaluate --weights FILE --size SIZE`.
+Writes results/camvid-stages.json, where other stages stay as they are; every figure is one of
+`bcpnet evaluate --weights FILE --size SIZE`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ def main() -> None:
     parser.add_argument("stages", nargs="+", metavar="NAME=FILE")
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
     options = parser.parse_args()
-    rows = []
+    path = RESULTS / "camvid-stages.json"
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
     for stage in options.stages:
         name, _, file = stage.partition("=")
         weights = Path(file)
@@ -35,10 +37,11 @@ def main() -> None:
         sizes_hw = [(int(height), int(width)) for height, width in (size.split("x") for size in SIZES)]
         counts = describe(metadata.network, len(metadata.classes), sizes_hw, **metadata.options)
         miou = {size: score(weights, options.root, size)["miou"] for size in SIZES}
+        rows = [row for row in rows if row["stage"] != name]
         rows.append({"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou})
         print(f"{name}: " + ", ".join(f"{size} {100 * value:.2f}" for size, value in miou.items()), flush=True)
     content = {"dataset": "camvid", "split": "val", "rows": rows, "machine": describe_machine()}
-    write_bytes(RESULTS / "camvid-stages.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":

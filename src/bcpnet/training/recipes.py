@@ -145,7 +145,6 @@ def camvid() -> Recipe:
         lr=2e-3,
         weight_decay=0.02,
         warmup_steps=100,
-        class_weights="log",
         lovasz=0.5,
         ema_decay=0.998,
         eval_epochs=8,
