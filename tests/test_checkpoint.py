@@ -124,7 +124,7 @@ def _write(kind: str, path: Path, saved: Path) -> None:
         ("options", "tensor .* (is not part of|is missing for) network bcpnet"),
         ("unknown network", "its network cannot be built: unknown network 'unet'"),
         ("unknown option", "its network cannot be built: .*depth"),
-        ("bad option", "its network cannot be built: .*negative"),
+        ("bad option", "its network cannot be built: .*need at least 1"),
         ("options are no table", "options 3: not a table"),
         ("missing tensor", "tensor head.bias is missing for network bcpnet"),
         ("extra tensor", "tensor tail.bias is not part of network bcpnet"),

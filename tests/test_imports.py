@@ -17,7 +17,7 @@ SOURCE = Path(bcpnet.__file__).parent
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": ("segmenter",),  # bcpnet/__init__.py
     "__main__": ("cli",),
-    "backends": ("metadata", "native", "weights"),
+    "backends": ("machine", "metadata", "native", "weights"),
     "backends.native": ("backends.base", "machine", "metadata", "native"),
     "backends.auto": ("backends", "machine", "native", "preprocess", "weights"),
     "backends.cuda_fp16": ("backends.base", "checkpoint", "gpu", "metadata"),
