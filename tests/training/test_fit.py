@@ -457,6 +457,7 @@ def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:
             InputError,
             r"none\.safetensors: cannot read pre-trained weights",
         ),
+        ({"teacher": "nobody"}, {}, UsageError, "unknown weights 'nobody'"),
         ({"network": "unet"}, {}, UsageError, "unknown network 'unet'"),
         ({}, {"accelerator": "abacus"}, UsageError, "cannot train on 1 x abacus"),
         ({}, {"devices": 0}, UsageError, "cannot train on 0 x cpu"),
@@ -469,7 +470,7 @@ def test_wrong_calls(
     with pytest.raises(error, match=message) as raised:
         _fit(tiny_recipe(**changes), tmp_path / "run", **options)
     assert "\n" not in str(raised.value)
-    assert not (tmp_path / "run" / "state.pt").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_validation_labels_are_checked(tmp_path: Path) -> None:

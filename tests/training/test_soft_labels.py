@@ -88,6 +88,7 @@ def test_a_student_learns_from_soft_labels_alone(tmp_path: Path, monkeypatch: py
 
     def write(teacher: str, train: Shades, path: Path, device: torch.device) -> None:
         del teacher, train, device
+        path.parent.mkdir()
         np.save(path, np.ascontiguousarray(known.transpose(0, 3, 1, 2)))
 
     monkeypatch.setattr(fit_module, "write_soft_labels", write)

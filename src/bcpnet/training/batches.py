@@ -107,7 +107,9 @@ class TorchSamples(TorchDataset[Batch]):
     """A dataset's samples as tensors."""
 
     def __init__(self, dataset: Dataset, short_side: int, soft: npt.NDArray[np.uint8] | None = None) -> None:
-        """Reads lazily. `soft` are soft labels in the dataset's order, N K h w."""
+        """Reads lazily. `soft` are soft labels in the dataset's order, N K h w. InputError for an empty split."""
+        if len(dataset) == 0:
+            raise InputError("the training split is empty")
         self.dataset, self.short_side, self.soft = dataset, short_side, soft
 
     def __len__(self) -> int:
@@ -171,8 +173,6 @@ class Batches:
         soft: npt.NDArray[np.uint8] | None = None,
     ) -> None:
         """Reads the whole split if it fits. Raises InputError for an empty split or a broken sample."""
-        if len(dataset) == 0:
-            raise InputError("the training split is empty")
         self.samples = TorchSamples(dataset, short_side, soft)
         self.device, self.workers = device, workers
         self._kept: list[Batch] | None = None

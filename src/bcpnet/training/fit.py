@@ -21,7 +21,7 @@ from bcpnet.data.base import Dataset
 from bcpnet.errors import UsageError
 from bcpnet.networks.frames import normalise
 from bcpnet.training.augment import augment
-from bcpnet.training.batches import Batch, Batches, RunSampler, collate, mix, steps_per_epoch
+from bcpnet.training.batches import Batch, Batches, RunSampler, TorchSamples, collate, mix, steps_per_epoch
 from bcpnet.training.initial import make_network
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
@@ -102,9 +102,6 @@ def fit(
         raise UsageError('the recipe wants a teacher: name its weights, or "none" to do without')
     check_run(recipe, run, resume)
     fabric = _launch(recipe, devices, accelerator)
-    if fabric.is_global_zero:
-        open_run(recipe, run, resume)
-
     with clear_failures(fabric):
         trained = _train(fabric, recipe, train, val, run, resume, report)
     if not fabric.is_global_zero:
@@ -119,9 +116,12 @@ def _train(
     report: Callable[[Progress], None],
 ) -> Trained:  # fmt: skip
     """The run in one process, until its end or a signal: arguments as of `fit`."""
+    calibration = None if resume else _calibration_images(TorchSamples(train, recipe.short_side))
+    network = make_network(recipe, len(train.classes), calibration)
     soft = _soft_labels(fabric, recipe, train, run / "soft_labels.npy", resume)
+    if fabric.is_global_zero:  # after what may refuse the run
+        open_run(recipe, run, resume)
     batches = Batches(train, recipe.short_side, fabric.device, recipe.workers, soft)
-    network = make_network(recipe, len(train.classes), None if resume else _calibration_images(batches))
     trained = Trained(fabric, recipe, network)
     if resume:
         trained.load(run / "state.pt")
@@ -209,10 +209,10 @@ def _soft_labels(
     return read_soft_labels(path, len(train))
 
 
-def _calibration_images(batches: Batches) -> Tensor:
+def _calibration_images(samples: TorchSamples) -> Tensor:
     """A few training images, the same in every run."""
-    chosen = np.linspace(0, len(batches.samples) - 1, 16).astype(int)
-    return normalise(collate([batches.samples[int(index)] for index in chosen]).images)
+    chosen = np.linspace(0, len(samples) - 1, 16).astype(int)
+    return normalise(collate([samples[int(index)] for index in chosen]).images)
 
 
 def _step(trained: Trained, recipe: Recipe, feed: Iterator[Batch], lr: float, weights: Tensor | None) -> Tensor:
