@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
     options = parser.parse_args()
     path = RESULTS / "camvid-stages.json"
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    rows = {row["stage"]: row for row in json.loads(path.read_text())["rows"]} if path.exists() else {}
     for stage in options.stages:
         name, _, file = stage.partition("=")
         weights = Path(file)
@@ -37,10 +37,9 @@ def main() -> None:
         sizes_hw = [(int(height), int(width)) for height, width in (size.split("x") for size in SIZES)]
         counts = describe(metadata.network, len(metadata.classes), sizes_hw, **metadata.options)
         miou = {size: score(weights, options.root, size)["miou"] for size in SIZES}
-        rows = [row for row in rows if row["stage"] != name]
-        rows.append({"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou})
+        rows[name] = {"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou}
         print(f"{name}: " + ", ".join(f"{size} {100 * value:.2f}" for size, value in miou.items()), flush=True)
-    content = {"dataset": "camvid", "split": "val", "rows": rows, "machine": describe_machine()}
+    content = {"dataset": "camvid", "split": "val", "rows": list(rows.values()), "machine": describe_machine()}
     write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 

@@ -164,7 +164,7 @@ def camvid_distilled() -> Recipe:
 
 
 def camvid_original() -> Recipe:
-    """The paper's own network by our recipe: from random weights (its encoder has no others), with a teacher."""
+    """The paper's own network by our recipe: from random weights, with a teacher."""
     return replace(camvid_distilled(), options=dict(_PAPER_NETWORK), pretrained="none", epochs=200, eval_epochs=20)
 
 
