@@ -32,19 +32,21 @@ def _tool() -> Any:
 def ablate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The tool as a module, and whom it asked to train in `asked`; a seed is worth a hundredth, "two" a tenth."""
     module = _tool()
-    module.GROUPS["levers"] = {"one": {}, "two": {"jitter": 0.1}}
+    module.GROUPS["levers"] = {"one": {"flip": False}, "two": {"jitter": 0.1}}
     module.asked = []
 
     def train(recipe: Any, root: Path, run: Path) -> float:
         del root
+        assert not recipe.flip  # as the first variant says
         module.asked.append((run.name, recipe.seed, recipe.jitter, recipe.epochs))
         return float(0.5 + recipe.seed / 100 + (recipe.jitter == 0.1) / 10)
 
     monkeypatch.setattr(module, "train", train)
 
-    def main(*seeds: str) -> Any:
+    def main(*seeds: str, variants: tuple[str, ...] = ()) -> Any:
         folders = ["--root", "-", "--runs", "-", "--results", str(tmp_path), "--docs", str(tmp_path)]
-        monkeypatch.setattr("sys.argv", ["ablate.py", "levers", *folders, "--epochs", "3", "--seeds", *seeds])
+        chosen = ["--variants", *variants] if variants else []
+        monkeypatch.setattr("sys.argv", ["ablate.py", "levers", *folders, "--epochs", "3", "--seeds", *seeds, *chosen])
         module.main()
         return json.loads((tmp_path / "ablation-levers.json").read_text())
 
@@ -58,6 +60,13 @@ def test_only_what_is_missing_is_run(ablate: Any) -> None:
     assert ablate.asked == [("levers-one-0", 0, own, 3), ("levers-two-0", 0, 0.1, 3)]
     ablate.run("0", "7")
     assert ablate.asked[2:] == [("levers-one-7", 7, own, 3), ("levers-two-7", 7, 0.1, 3)]
+
+
+def test_processes_share_a_group(ablate: Any) -> None:
+    ablate.run("0", variants=("two",))
+    assert ablate.asked == [("levers-two-0", 0, 0.1, 3)]
+    assert [row["variant"] for row in ablate.run("0")["rows"]] == ["one", "two"]
+    assert len(ablate.asked) == 2
 
 
 def test_the_summary_is_mean_and_spread_of_all_seeds(ablate: Any, tmp_path: Path) -> None:
@@ -77,7 +86,8 @@ def test_table_5_has_the_papers_rows() -> None:
 
 def test_every_variant_is_a_recipe_of_its_own() -> None:
     for variants in _tool().GROUPS.values():
-        recipes = [replace(camvid(), **changes) for changes in variants.values()]
+        first = replace(camvid(), **next(iter(variants.values())))
+        recipes = [replace(first, **changes) for changes in variants.values()]
         for recipe in recipes:
             describe(recipe.network, 11, [], **recipe.options)
         assert len({recipe.to_json() for recipe in recipes}) == len(recipes)
