@@ -1,4 +1,4 @@
-"""A local stand-in for the server that CamVid is fetched from, with a bad connection where a test wants one."""
+"""A local stand-in for the servers of CamVid and encoders, with a bad connection where a test wants one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class Server(ThreadingHTTPServer):
     """Serves one archive, as badly as it is told to.
 
     Attributes:
-        archive: what is served at /archive/COMMIT.zip.
+        archive: what is served.
+        path: where; CamVid's unless told.
         ranges: whether a part of it can be asked for.
         cuts: after how many bytes each of the next answers breaks off.
         statuses: status codes of the next answers, before any of the archive is served.
@@ -24,6 +25,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.archive = b""
+        self.path = f"/archive/{COMMIT}.zip"
         self.ranges = True
         self.cuts: list[int] = []
         self.statuses: list[int] = []
@@ -42,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append(wanted)
         if self.server.statuses:
             return self.send_error(self.server.statuses.pop(0))
-        if self.path != f"/archive/{COMMIT}.zip":
+        if self.path != self.server.path:
             return self.send_error(404)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.ranges else 0
         body = self.server.archive[start:]

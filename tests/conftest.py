@@ -22,6 +22,16 @@ def camvid_root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def pretrained_root() -> Path:
+    """Folder of the published encoders, or a skip where this machine has none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "pretrained"
+    root = Path(os.environ.get("BCPNET_PRETRAINED", beside))
+    if not (root / "mobilenet_v2_050.safetensors").is_file():
+        pytest.skip(f"no encoders in {root}; set BCPNET_PRETRAINED to their folder")
+    return root
+
+
+@pytest.fixture(scope="session")
 def onnx_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of one convolution with its bcpnet metadata: CamVid's classes, short side 360."""
     return write_onnx(tmp_path_factory.mktemp("onnx") / "network.onnx", {KEY: METADATA.to_json()})

@@ -48,11 +48,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "checkpoint": ("metadata", "networks"),
     "class_map": ("backends", "upsample"),
     "cli": ("",),  # everything; nobody imports it
-    "data": ("images", "labels"),
+    "data": ("fetch", "images", "labels"),
     "draw": ("overlay",),
     "errors": (),
     "evaluation": ("backends", "data", "labels", "metrics", "pipeline", "preprocess", "upsample"),
     "export": ("backends", "checkpoint", "metadata", "networks", "preprocess"),
+    "fetch": (),
     "files": (),
     "gpu": ("networks", "preprocess"),
     "images": ("native",),
@@ -88,6 +89,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "training": (
         "checkpoint",
         "data",
+        "fetch",
         "labels",
         "metadata",
         "metrics",
@@ -131,6 +133,7 @@ MAY_USE: dict[str, tuple[str, ...]] = {
     "onnx_ir": ("class_map", "export", "qdq", "quantise"),
     "lightning_fabric": ("training",),
     "tensorboard": ("training",),
+    "tflite": ("networks.encoders.tflite_file",),
 }
 EXTRAS = (
     "torch",
@@ -142,6 +145,7 @@ EXTRAS = (
     "onnxscript",
     "safetensors",
     "tensorboard",
+    "tflite",
     "triton",
 )
 

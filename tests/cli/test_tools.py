@@ -191,6 +191,32 @@ def test_data_camvid(cli: Cli, server: Server, onnx_path: Path, tmp_path: Path) 
     assert cli("evaluate", "--weights", onnx_path, "--root", root).code == 0
 
 
+def test_pretrained(cli: Cli, server: Server, tmp_path: Path) -> None:
+    pytest.importorskip("tflite")
+    from tflite_files import random_convolutions, tflite_bytes
+
+    from bcpnet.training.pretrained import SOURCES
+
+    source = SOURCES["mobilenet_v2_050"]
+    server.archive, server.path = tflite_bytes(random_convolutions(0.5)), f"/raw/{source.commit}/{source.file}"
+    path = tmp_path / "encoder.safetensors"
+    ran = cli("pretrained", "mobilenet_v2_050", "--out", path, "--base-url", server.url)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == f"mobilenet_v2_050 in {path}, not with the weights that ours started from\n"
+    run = tmp_path / "run"
+    size = ("--short-side", 64, "--crop-h", 64, "--crop-w", 96, "--epochs", 1, "--val-split", "none", "--batch", 2)
+    ran = cli(
+        "train", "camvid", "--dataset", "streets", "--out", run, "--pretrained", path, *size, "--micro-batch", 2,
+        "--train-split", "val",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    for wrong, message in (("encoder.pt", "ends in .safetensors"), ("folder.safetensors", "cannot write")):
+        (tmp_path / "folder.safetensors").mkdir(exist_ok=True)
+        ran = cli("pretrained", "mobilenet_v2_050", "--out", tmp_path / wrong, "--base-url", server.url)
+        assert ran.code in (1, 2)
+        assert message in ran.err
+
+
 def test_data_that_is_not_there(cli: Cli, server: Server, tmp_path: Path) -> None:
     root = tmp_path / "data" / "camvid"
     ran = cli("data", "camvid", "--root", root, "--base-url", f"{server.url}/elsewhere")

@@ -19,7 +19,7 @@ from bcpnet.errors import InputError, UsageError
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
@@ -195,7 +195,7 @@ def test_not_found(server: Server, tmp_path: Path) -> None:
 
 
 def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
     closed = Server()
     closed.server_close()
     lines: list[str] = []

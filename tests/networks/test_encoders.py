@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -104,11 +103,8 @@ def test_narrow_blocks_leave_out_what_weighs_least(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_v2_050", 0.5), ("mobilenet_v2_100", 1.0)])
-def test_loading_the_published_weights_keeps_the_function(name: str, width: float) -> None:
-    beside = Path(__file__).resolve().parents[3] / "shared" / "pretrained"
-    path = Path(os.environ.get("BCPNET_PRETRAINED", beside)) / f"{name}.safetensors"
-    if not path.is_file():
-        pytest.skip(f"no {path.name} in {path.parent}; set BCPNET_PRETRAINED to its folder")
+def test_loading_the_published_weights_keeps_the_function(name: str, width: float, pretrained_root: Path) -> None:
+    path = pretrained_root / f"{name}.safetensors"
     _assert_same_function(load_file(path), path, MobileNetV2(width))
 
 

