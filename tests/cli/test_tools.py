@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from archive_server import Server, pack
+from archive_server import Server, pack, running
 from command_line import Cli
 from fake_data import CAMVID_NAMES, make_camvid
 from media_files import write_clip
@@ -172,13 +171,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         labels = None if split == "test" else digest(tree / f"{split}annot", labels=True)
         content[split] = Content(len(names), digest(tree / split, labels=False), labels)
     monkeypatch.setattr(download, "CAMVID_CONTENT", content)
-    with Server() as running:
-        running.archive = pack(tree)
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running() as server:
+        server.archive = pack(tree)
+        yield server
 
 
 def test_data_camvid(cli: Cli, server: Server, onnx_path: Path, tmp_path: Path) -> None:

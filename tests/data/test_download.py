@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from archive_server import Server, pack
+from archive_server import Server, pack, running
 from fake_data import CAMVID_NAMES, Samples, assert_equal_samples, make_camvid
 
 from bcpnet.data import download
@@ -20,12 +19,8 @@ from bcpnet.errors import InputError, UsageError
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running() as server:
+        yield server
 
 
 @pytest.fixture

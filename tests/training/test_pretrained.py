@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from archive_server import Server
+from archive_server import Server, running
 from full_disk import full_disk
 from safetensors.numpy import load_file
 
@@ -27,14 +26,10 @@ NAME = "mobilenet_v2_050"
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serves an encoder of random weights."""
     monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
-    with Server() as running:
-        running.archive = tflite_bytes(random_convolutions(0.5))
-        running.path = f"/raw/{SOURCES[NAME].commit}/{SOURCES[NAME].file}"
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
+    with running() as server:
+        server.archive = tflite_bytes(random_convolutions(0.5))
+        server.path = f"/raw/{SOURCES[NAME].commit}/{SOURCES[NAME].file}"
+        yield server
 
 
 def fetch(server: Server, path: Path) -> bool:
