@@ -122,7 +122,7 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
 - **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
   single scale, no flipping, weights of the last step){whose}. `{result["command"]}`; all of it in
   `results/{name}-val.json`, the curve in `results/{curve}`. Recipe choices were made looking at this
-  split; the test split was not looked at.
+  split; the test split was not looked at. Val flatters, and luck has its share: `docs/accuracy.md`.
 - **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`
   does this itself.
 - **Meant for** street scenes like CamVid's: daylight, Cambridge (UK), a car's view. Rare and thin classes are weak; at

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bcpnet.errors import InputError, UsageError
 
@@ -24,8 +25,13 @@ class _InterruptedError(Exception):
 
 
 def check_address(base_url: str) -> None:
-    """Raises UsageError unless it is one of http or https."""
-    if not base_url.startswith(("http://", "https://")):
+    """Raises UsageError unless it is one of http or https, in ASCII."""
+    try:
+        parts = urlsplit(base_url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and base_url.isascii()
+    except ValueError:
+        good = False
+    if not good:
         raise UsageError(f"{base_url}: need a http:// or https:// address")
 
 

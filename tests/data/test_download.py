@@ -221,8 +221,9 @@ def test_wrong_calls(server: Server, tmp_path: Path) -> None:
             fetch(server, root)
     with pytest.raises(InputError, match="cannot write"):
         fetch(server, tmp_path / "mine" / "letter.txt" / "camvid")
-    with pytest.raises(UsageError, match="need a http"):
-        fetch_camvid(tmp_path / "camvid", base_url="file:///etc", report=str)
+    for address in ("file:///etc", "http://", "http://[bad", "http://host/ü", "camvid"):
+        with pytest.raises(UsageError, match="need a http"):
+            fetch_camvid(tmp_path / "camvid", base_url=address, report=str)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "x"
 
 

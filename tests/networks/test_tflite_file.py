@@ -80,6 +80,7 @@ def test_the_published_weights_come_out_in_every_bit(
         ("width", r"stem has weights \(32, 3, 3, 3\), MobileNetV2 of width 0.5 \(16, 3, 3, 3\)"),
         ("short", "20 convolutions, MobileNetV2 has 51"),
         ("floats", "not a TensorFlow Lite file with 8-bit weights"),
+        ("no scale", r"8-bit weights \(a tensor has no scale of its own\)"),
         ("cut off", "not a TensorFlow Lite file with 8-bit weights"),
         ("page", r"8-bit weights \(it does not begin as one\)"),
         ("empty", "not a TensorFlow Lite file"),
@@ -89,6 +90,8 @@ def test_the_published_weights_come_out_in_every_bit(
 def test_files_of_something_else(damage: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "model.tflite"
     convolutions = random_convolutions(1.0 if damage == "width" else 0.5)
+    if damage == "no scale":
+        convolutions[3] = convolutions[3]._replace(bias=convolutions[3].bias._replace(scale=float("nan")))
     if damage == "floats":
         import tflite
 

@@ -25,6 +25,7 @@ from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation import evaluate
 from bcpnet.networks import build
 from bcpnet.training import batches, initial
+from bcpnet.training import fit as fit_module
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.module import learning_rate
 from bcpnet.training.recipes import Recipe
@@ -283,7 +284,7 @@ def test_what_a_kill_during_a_save_left_is_cleared(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     theirs = {".state.mine.pt", ".notes.0123abcd.pt"}
-    for name in {".state.0123abcd.pt", ".last.89abcdef.safetensors", ".history.00000000.jsonl", *theirs}:
+    for name in {".state.0123abcd.pt", ".last.89abcdef.safetensors", ".soft_labels.00000000.npy", *theirs}:
         (run / name).touch()
     _fit(tiny_recipe(epochs=1), run, val=None)
     assert {path.name for path in run.glob(".*")} == theirs
@@ -393,6 +394,43 @@ def test_resuming_with_another_recipe(changes: dict[str, Any], message: str, tmp
         _fit(tiny_recipe(), tmp_path / "run", report=_stop_at(1))
     with pytest.raises(UsageError, match=message):
         _fit(tiny_recipe(**changes), tmp_path / "run", resume=True)
+
+
+def test_resuming_with_other_data(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), run, report=_stop_at(1))
+    fewer, renamed = Shades(12), Shades(16)
+    renamed.classes = dataclasses.replace(CLASSES, names=("grey", "dark", "light"))
+    for train, message in ((fewer, "now there are 12 images"), (renamed, "now there are 16 images.*grey, dark, light")):
+        with pytest.raises(InputError, match=rf"trained on 16 images of the classes dark, grey, light; {message}"):
+            _fit(tiny_recipe(), run, resume=True, train=train)
+
+
+def test_a_loss_without_bounds_keeps_the_last_good_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = tmp_path / "run"
+    step = fit_module._step
+
+    def bad_from_the_third(trained: Any, *arguments: Any) -> torch.Tensor:
+        loss = step(trained, *arguments)
+        return loss if trained.step < 2 else loss * float("nan")
+
+    monkeypatch.setattr(fit_module, "_step", bad_from_the_third)
+    with pytest.raises(InputError, match=r"^step 3: the loss is no longer a finite number; lower --lr$"):
+        _fit(tiny_recipe(save_seconds=0), run)
+    assert _state(run)["/step"] == 2
+    assert not (run / "history.jsonl").exists()
+    with pytest.raises(InputError, match=r"^step 4: "):
+        _fit(tiny_recipe(), tmp_path / "seldom saved")
+    assert not (tmp_path / "seldom saved" / "last.safetensors").exists()
+
+
+def test_weights_without_their_state_are_not_written_over(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _fit(tiny_recipe(epochs=1), run, val=None)
+    (run / "state.pt").unlink()
+    with pytest.raises(UsageError, match="holds the weights of a run"):
+        _fit(tiny_recipe(epochs=1), run, val=None)
 
 
 def test_a_folder_with_a_run_is_not_written_over(finished: tuple[Path, list[Progress]]) -> None:

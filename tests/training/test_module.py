@@ -90,8 +90,8 @@ def test_a_state_brings_everything_back(half: bool, tmp_path: Path) -> None:
         _step(one, step)
     one.best_miou, one.seconds = 0.25, 3.5
     one.clear_losses(1.5, 2)
-    one.save(tmp_path / "state.pt")
-    other.load(tmp_path / "state.pt")
+    one.save(tmp_path / "state.pt", "data")
+    other.load(tmp_path / "state.pt", "data")
     assert (other.step, other.best_miou) == (3, 0.25)
     assert (other.loss_sum, other.loss_steps, other.seconds) == (1.5, 2, 3.5)
     if half:
@@ -111,13 +111,13 @@ def test_a_state_from_before_all_was_kept(tmp_path: Path) -> None:
     """PyTorch's class once averaged, and had a prefix and a count of its own."""
     trained, other = (Trained(Fabric(accelerator="cpu"), tiny_recipe(ema_decay=0.9), _small()) for _ in range(2))
     _step(trained)
-    trained.save(tmp_path / "state.pt")
+    trained.save(tmp_path / "state.pt", "data")
     state = torch.load(tmp_path / "state.pt")
-    for name in ("precision", "loss_sum", "loss_steps", "seconds"):
+    for name in ("data", "precision", "loss_sum", "loss_steps", "seconds"):
         del state[name]
     state["average"] = {"n_averaged": torch.tensor(1)} | {f"module.{k}": v for k, v in state["average"].items()}
     torch.save(state, tmp_path / "state.pt")
-    other.load(tmp_path / "state.pt")
+    other.load(tmp_path / "state.pt", "data")
     assert trained.average is not None
     assert other.average is not None
     for name, value in trained.average.state_dict().items():
@@ -142,10 +142,10 @@ def test_losses_wait_until_they_are_read() -> None:
 def test_full_disk_leaves_the_older_state(tmp_path: Path) -> None:
     trained = Trained(Fabric(accelerator="cpu"), tiny_recipe(), _small())
     path = tmp_path / "state.pt"
-    trained.save(path)
+    trained.save(path, "data")
     older = path.read_bytes()
     trained.step = 5
     with full_disk(), pytest.raises(InputError, match=r"state\.pt: cannot write: ."):
-        trained.save(path)
+        trained.save(path, "data")
     assert path.read_bytes() == older
     assert [file.name for file in tmp_path.iterdir()] == ["state.pt"]

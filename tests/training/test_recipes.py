@@ -91,6 +91,10 @@ def test_unknown_recipe() -> None:
         ({"weight_decay": -1.0}, "weight-decay -1.0"),
         ({"warmup_steps": -1}, "warmup-steps -1"),
         ({"workers": -1}, "workers -1"),
+        ({"lr": float("nan")}, "lr nan: need a finite number"),
+        ({"scale_max": float("inf")}, "scale-max inf: need a finite number"),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**63}, "seed 9223372036854775808"),
     ],
 )
 def test_contradictions(fields: dict[str, float], message: str) -> None:

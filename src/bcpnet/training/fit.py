@@ -28,7 +28,7 @@ from bcpnet.training.losses import class_weights, training_loss
 from bcpnet.training.module import Trained, learning_rate
 from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipes import Recipe
-from bcpnet.training.run_folder import check_run, end_epoch, metadata_of, open_run, save
+from bcpnet.training.run_folder import SOFT_LABELS, check_run, data_of, end_epoch, metadata_of, open_run, save
 from bcpnet.training.soft_labels import read_soft_labels, write_soft_labels
 from bcpnet.training.validate import validate
 
@@ -92,8 +92,8 @@ def fit(
     Raises:
         UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
             recipe requires pre-trained weights or a teacher and has none; devices that are not there.
-        InputError: unreadable data, weights or state; a folder that cannot be written; memory that does not suffice;
-            another process that failed.
+        InputError: unreadable data, weights or state; a state of other data; a loss that is no finite number; a folder
+            that cannot be written; memory that does not suffice; another process that failed.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
     """
     if recipe.pretrained == "required":
@@ -118,13 +118,13 @@ def _train(
     """The run in one process, until its end or a signal: arguments as of `fit`."""
     calibration = None if resume else _calibration_images(TorchSamples(train, recipe.short_side))
     network = make_network(recipe, len(train.classes), calibration)
-    soft = _soft_labels(fabric, recipe, train, run / "soft_labels.npy", resume)
+    soft = _soft_labels(fabric, recipe, train, run / SOFT_LABELS, resume)
     if fabric.is_global_zero:  # after what may refuse the run
         open_run(recipe, run, resume)
     batches = Batches(train, recipe.short_side, fabric.device, recipe.workers, soft)
     trained = Trained(fabric, recipe, network)
     if resume:
-        trained.load(run / "state.pt")
+        trained.load(run / "state.pt", data_of(train))
     weights = None
     if recipe.class_weights != "none":
         weights = class_weights(batches.pixels_per_class(), recipe.class_weights).to(fabric.device)
@@ -151,6 +151,8 @@ def _train(
                     trained.end_step(_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
                 epoch, left = trained.step // per_epoch, steps - trained.step
                 ends_epoch = trained.step % per_epoch == 0
+                if ends_epoch:
+                    trained.require_finite()
                 evaluates = val is not None and ends_epoch and (left == 0 or epoch % recipe.eval_epochs == 0)
                 score = None
                 if val is not None and evaluates:
@@ -173,7 +175,8 @@ def _train(
                 stop = any_process(fabric, interrupted())
                 due = left == 0 or stop or time.monotonic() - saved > recipe.save_seconds
                 if due and fabric.is_global_zero:
-                    save(run, trained, metadata_of(recipe, train, trained.step))
+                    trained.require_finite()
+                    save(run, trained, metadata_of(recipe, train, trained.step), data_of(train))
                     saved = time.monotonic()
                 if stop:
                     break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from itertools import chain
 from pathlib import Path
@@ -105,6 +106,11 @@ class Trained:
         self._read_losses()
         return self._last_loss
 
+    def require_finite(self) -> None:
+        """Raises InputError where a loss since the last line of the history is infinite or no number."""
+        if not math.isfinite(self.loss_sum):
+            raise InputError(f"step {self.step}: the loss is no longer a finite number; lower --lr")
+
     def end_step(self, loss: Tensor) -> None:
         """After the optimizer's step: the moving average takes its part, and `loss` is kept without waiting for it."""
         if self.average is not None:
@@ -134,9 +140,13 @@ class Trained:
             if momentum is not None:
                 norm.momentum = _forgetting(momentum, self.step)
 
-    def save(self, path: Path) -> None:
-        """Writes everything a run needs to go on, whole or not at all. Raises InputError where it cannot."""
+    def save(self, path: Path, data: str) -> None:
+        """Writes everything a run needs to go on, whole or not at all; `data` tells what it is trained on.
+
+        Raises InputError where it cannot.
+        """
         state: dict[str, Any] = {
+            "data": data,
             "step": self.step,
             "best_miou": self.best_miou,
             "loss_sum": self.loss_sum,
@@ -153,10 +163,13 @@ class Trained:
             except RuntimeError as error:  # PyTorch's writer reports a full disk so
                 raise InputError(f"{path}: cannot write: {_line(error)}") from error
 
-    def load(self, path: Path) -> None:
-        """Restores what `save` wrote. Raises InputError for a missing or broken file."""
+    def load(self, path: Path, data: str) -> None:
+        """Restores what `save` wrote. Raises InputError for a missing or broken file, or one of other data."""
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            before = state.get("data", data)
+            if before != data:
+                raise InputError(f"{path}: this run was trained on {before}; now there are {data}")
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.average is not None:

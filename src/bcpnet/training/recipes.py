@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -91,6 +92,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raises UsageError where fields contradict each other."""
+        for name, value in asdict(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{name.replace('_', '-')} {value}: need a finite number")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed}: need 0 to 2**63 - 1")
         if self.batch < 1 or self.micro_batch < 1 or self.batch % self.micro_batch:
             raise UsageError(f"batch {self.batch} is not a multiple of micro-batch {self.micro_batch}")
         if not 0 < self.scale_min <= self.scale_max:

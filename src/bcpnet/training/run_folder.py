@@ -16,7 +16,8 @@ from bcpnet.training.batches import steps_per_epoch
 from bcpnet.training.module import Trained
 from bcpnet.training.recipes import Recipe
 
-_FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors", "state.pt")
+SOFT_LABELS = "soft_labels.npy"
+_FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors", "state.pt", SOFT_LABELS)
 
 
 def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
@@ -24,6 +25,8 @@ def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
     if not resume:
         if (run / "state.pt").exists():
             raise UsageError(f"{run} already holds a run: add --resume to go on, or choose another --out")
+        if (run / "last.safetensors").exists():
+            raise UsageError(f"{run} holds the weights of a run: choose another --out, or remove them")
         return
     saved = run / "recipe.json"
     if not saved.is_file():
@@ -73,13 +76,18 @@ def _short(weights: str) -> str:
     return "/".join(path.parts[-2:]) if path.name in _FILES else path.name
 
 
-def save(run: Path, trained: Trained, metadata: Metadata) -> None:
+def data_of(train: Dataset) -> str:
+    """What a run must find again when it goes on."""
+    return f"{len(train)} images of the classes {', '.join(train.classes.names)}"
+
+
+def save(run: Path, trained: Trained, metadata: Metadata, data: str) -> None:
     """Writes last.safetensors and state.pt. Raises InputError where that cannot be.
 
     The state comes last: whatever kills the process in between, resuming repeats the steps and writes both again.
     """
     save_checkpoint(run / "last.safetensors", trained.evaluated, metadata)
-    trained.save(run / "state.pt")
+    trained.save(run / "state.pt", data)
 
 
 def end_epoch(

@@ -35,7 +35,7 @@ def read_tflite(path: Path, width: float) -> dict[str, npt.NDArray[np.float32]]:
     """
     layers = {name: layer[0] for name, layer in MobileNetV2(width).named_modules() if isinstance(layer, nn.Sequential)}
     try:
-        convolutions = _convolutions(path.read_bytes())
+        convolutions = _convolutions(path.read_bytes(), len(layers))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, IndexError, struct.error) as error:
         raise InputError(f"{path}: not a TensorFlow Lite file with 8-bit weights ({error})") from error
     if len(convolutions) < len(layers):
@@ -51,14 +51,16 @@ def read_tflite(path: Path, width: float) -> dict[str, npt.NDArray[np.float32]]:
     return tensors
 
 
-def _convolutions(data: bytes) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    """Weight (O I H W) and bias of every convolution, in the order in which they run."""
+def _convolutions(data: bytes, most: int) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Weight (O I H W) and bias of the first `most` convolutions, in the order in which they run."""
     if not tflite.Model.ModelBufferHasIdentifier(data, 0):
         raise ValueError("it does not begin as one")
     model = tflite.Model.GetRootAsModel(data, 0)
     graph = model.Subgraphs(0)
-    found = []
+    found: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]] = []
     for index in range(graph.OperatorsLength()):
+        if len(found) == most:
+            break
         operator = graph.Operators(index)
         kind = model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()
         if kind in _CONVOLUTIONS:
@@ -74,4 +76,7 @@ def _floats(model: tflite.Model, tensor: tflite.Tensor) -> npt.NDArray[np.float3
     integers = np.frombuffer(model.Buffers(tensor.Buffer()).DataAsNumpy(), _NUMPY[tensor.Type()])
     quantisation = tensor.Quantization()
     scale, zero_point = (np.float64(values()) for values in (quantisation.ScaleAsNumpy, quantisation.ZeroPointAsNumpy))
-    return (scale * (integers - zero_point)).astype(np.float32).reshape(tensor.ShapeAsNumpy())
+    floats = (scale * (integers - zero_point)).astype(np.float32)
+    if not (scale.size == 1 and 0 < scale < 1e3 and np.isfinite(floats).all()):
+        raise ValueError("a tensor has no scale of its own")
+    return floats.reshape(tensor.ShapeAsNumpy())
