@@ -62,6 +62,15 @@ def test_only_what_is_missing_is_run(ablate: Any) -> None:
     assert ablate.asked[2:] == [("levers-one-7", 7, own, 3), ("levers-two-7", 7, 0.1, 3)]
 
 
+def test_results_of_something_else_do_not_count(ablate: Any, tmp_path: Path) -> None:
+    ablate.run("0")
+    (tmp_path / "ablation" / "levers-two-0.json").unlink()
+    ablate.GROUPS["levers"]["one"] = {"flip": False, "momentum": 0.5}
+    with pytest.raises(SystemExit, match=r"levers-one-0\.json: of 3 epochs and \{'flip': False\}, not"):
+        ablate.run("0")
+    assert len(ablate.asked) == 2
+
+
 def test_processes_share_a_group(ablate: Any) -> None:
     ablate.run("0", variants=("two",))
     assert ablate.asked == [("levers-two-0", 0, 0.1, 3)]

@@ -82,13 +82,23 @@ def main() -> None:
             name = f"{options.group}-{variant}-{seed}"
             result = options.results / "ablation" / f"{name}.json"
             if result.exists():
+                check(json.loads(result.read_text()), options.epochs, changes, result)
                 continue
-            miou = train(replace(base, seed=seed, **changes), options.root, options.runs / name)
+            recipe = replace(base, seed=seed, **changes)
+            if recipe.teacher != "none":
+                recipe = replace(recipe, teacher=str(REPOSITORY / recipe.teacher))
+            miou = train(recipe, options.root, options.runs / name)
             row = {"group": options.group, "variant": variant, "seed": seed, "epochs": options.epochs, "miou": miou}
             write_json(result, {**row, "changes": changes, "machine": describe_machine()})
             print(f"{name}: {100 * miou:.2f}", flush=True)
             sum_up(options.group, options.results, options.docs)
     sum_up(options.group, options.results, options.docs)
+
+
+def check(row: dict[str, Any], epochs: int, changes: dict[str, Any], result: Path) -> None:
+    """A result of other epochs or another variant of this name must not count."""
+    if (row["epochs"], row["changes"]) != (epochs, changes):
+        raise SystemExit(f"{result}: of {row['epochs']} epochs and {row['changes']}, not {epochs} and {changes}")
 
 
 def train(recipe: Recipe, root: Path, run: Path) -> float:

@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bcpnet.cli import main as bcpnet
 from bcpnet.export import export_onnx
 from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
+from bcpnet.weights import path_of, shipped
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WEIGHTS = REPOSITORY / "src" / "bcpnet" / "weights"
@@ -33,11 +35,11 @@ LICENCE = (
     "whether your use needs more than these terms is for you to judge"
 )
 _CORAL = "Initial encoder weights: google-coral/edgetpu, Apache-2.0, trained on ImageNet, COCO and PASCAL VOC"
+ENCODERS = ("mobilenet_v2_050.safetensors", "mobilenet_v2_100.safetensors")
 # Terms of what a run may start from.
 INITIAL = {
     "none": "From random weights",
-    "mobilenet_v2_050.safetensors": _CORAL,
-    "mobilenet_v2_100.safetensors": _CORAL,
+    **dict.fromkeys(ENCODERS, _CORAL),
     # What came of those: an earlier release, the twin (docs/accuracy.md).
     "camvid": _CORAL,
     "camvid-train.safetensors": _CORAL,
@@ -59,6 +61,9 @@ def main() -> None:
         raise SystemExit(f"no terms known for {recipe['dataset']} weights that start from {initial}: add them here")
     if (recipe["train_split"] == "train") == (options.twin is not None):
         raise SystemExit(f"trained on {recipe['train_split']}: {'no' if options.twin else 'its figure needs a'} --twin")
+    require_finished(options.run)
+    require_finished(options.twin or options.run)
+    require_unseen_val(options.twin or options.run)
     network, metadata = load_checkpoint(options.run / "last.safetensors")
     metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}")
     save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
@@ -81,6 +86,28 @@ def main() -> None:
     card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, curve)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
+
+
+def require_finished(run: Path) -> None:
+    """Only what its schedule has ended is released."""
+    provenance = load_checkpoint(run / "last.safetensors")[1].provenance
+    done = re.search(r"step (\d+) of (\d+)", provenance)
+    if done is None or done[1] != done[2]:
+        raise SystemExit(f"{run}: not at its end ({provenance})")
+
+
+def require_unseen_val(run: Path) -> None:
+    """The run whose figure is reported has seen val neither itself nor through what it started or learnt from."""
+    recipe = json.loads((run / "recipe.json").read_text())
+    seen = [] if recipe["train_split"] == "train" else [str(run)]
+    for source in (recipe["pretrained"], *recipe["teacher"].split(",")):
+        if source == "none" or Path(source).name in ENCODERS:
+            continue
+        path = path_of(source, ".safetensors") if source in shipped() else RESULTS / Path(source).name
+        if not load_checkpoint(path)[1].provenance.startswith("camvid train, "):
+            seen.append(source)
+    if seen:
+        raise SystemExit(f"{run}: its val figure means nothing, for val was seen by {', '.join(seen)}")
 
 
 def score(weights: str | Path, root: Path, size: str | None = None) -> dict[str, Any]:

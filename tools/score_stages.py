@@ -30,17 +30,16 @@ def main() -> None:
     options = parser.parse_args()
     path = RESULTS / "camvid-stages.json"
     rows = {row["stage"]: row for row in json.loads(path.read_text())["rows"]} if path.exists() else {}
-    for stage in options.stages:
-        name, _, file = stage.partition("=")
-        weights = Path(file)
-        _, metadata = load_checkpoint(weights)
+    stages = {name: Path(file) for name, _, file in (stage.partition("=") for stage in options.stages)}
+    checkpoints = {name: load_checkpoint(weights)[1] for name, weights in stages.items()}  # first: a wrong path ends it
+    for name, metadata in checkpoints.items():
         sizes_hw = [(int(height), int(width)) for height, width in (size.split("x") for size in SIZES)]
         counts = describe(metadata.network, len(metadata.classes), sizes_hw, **metadata.options)
-        miou = {size: score(weights, options.root, size)["miou"] for size in SIZES}
+        miou = {size: score(stages[name], options.root, size)["miou"] for size in SIZES}
         rows[name] = {"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou}
         print(f"{name}: " + ", ".join(f"{size} {100 * value:.2f}" for size, value in miou.items()), flush=True)
-    content = {"dataset": "camvid", "split": "val", "rows": list(rows.values()), "machine": describe_machine()}
-    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+        content = {"dataset": "camvid", "split": "val", "rows": list(rows.values()), "machine": describe_machine()}
+        write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 if __name__ == "__main__":
