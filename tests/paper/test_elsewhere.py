@@ -13,7 +13,13 @@ from bcpnet.paper.results import new_results
 def test_the_ablation_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
     """The file that tools/ablate.py writes, with every variant of the paper's table."""
     rows = [
-        {"variant": row.variant, "epochs": 16, "mean": 0.5 + place / 100, "miou": {"0": 0.5, "1": 0.6}}
+        {
+            "variant": row.variant,
+            "epochs": 16,
+            "mean": 0.5 + place / 100,
+            "spread": place / 1000,
+            "miou": {"0": 0.5, "1": 0.6},
+        }
         for place, row in enumerate(ABLATION)
     ]
     (tmp_path / "ablation-table5.json").write_text(json.dumps({"rows": rows}))
@@ -21,6 +27,7 @@ def test_the_ablation_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
     read_elsewhere(results, tmp_path)
     assert results["ablation"] is not None
     assert results["ablation"]["miou"] == {row.variant: 0.5 + place / 100 for place, row in enumerate(ABLATION)}
+    assert results["ablation"]["spread"]["max3"] == 0.001
     assert "16 epochs, up to 2 seeds" in results["ablation"]["setup"]
     assert results["accuracy"] == {}
 

@@ -98,10 +98,12 @@ def test_ablation(results: Results) -> None:
         "setup": "CamVid val, 40 epochs",
         "command": "tool",
         "miou": {"no-bcp": 0.5, "avg3": 0.61234},
+        "spread": {"no-bcp": 0.0123, "avg3": None},
     }
     rows = [line.split(" | ") for line in ablation_table(results).splitlines()[2:]]
-    assert [row[-1].strip(" |") for row in rows] == ["50.0", "-", "61.2", "-", "-"]
-    assert "Ours: CamVid val, 40 epochs; `tool`." in document(results)
+    assert [row[-2] for row in rows] == ["50.0", "-", "61.2", "-", "-"]
+    assert [row[-1].strip(" |") for row in rows] == ["1.2", "-", "-", "-", "-"]
+    assert "Ours: CamVid val, 40 epochs, random weights at the start; `tool`." in document(results)
 
 
 def test_rates(results: Results) -> None:

@@ -32,7 +32,8 @@ def read_elsewhere(results: Results, folder: Path = _FOLDER) -> None:
         rows = json.loads((folder / _ABLATION).read_bytes())["rows"]
         seeds = max(len(row["miou"]) for row in rows)
         results["ablation"] = {
-            "setup": f"CamVid val, crops of 360x270 and 480x360, {rows[0]['epochs']} epochs, up to {seeds} seeds",
-            "command": "python tools/ablate.py table5 --root DIR --runs RUNS",
+            "setup": f"CamVid val, crops of 270x360 and 360x480, {rows[0]['epochs']} epochs, up to {seeds} seeds",
+            "command": f"python tools/ablate.py table5 --epochs {rows[0]['epochs']} --root DIR --runs RUNS",
             "miou": {row["variant"]: row["mean"] for row in rows},
+            "spread": {row["variant"]: row["spread"] for row in rows},
         }

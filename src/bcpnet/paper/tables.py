@@ -162,15 +162,16 @@ def accuracy_table(results: Results, split: str) -> str:
 
 def ablation_table(results: Results) -> str:
     """Table 5; ours "-" where it was not measured."""
-    measured = (results["ablation"] or {}).get("miou", {})
+    measured, spread = ((results["ablation"] or {}).get(key, {}) for key in ("miou", "spread"))
     lines = [
         [
             row.crop, row.pooling, "yes" if row.bcp else "no", f"{row.parameters_m:.2f}", f"{row.miou:.3f}",
             f"{100 * measured[row.variant]:.1f}" if row.variant in measured else _NONE,
+            f"{100 * spread[row.variant]:.1f}" if spread.get(row.variant) is not None else _NONE,
         ]
         for row in ABLATION
     ]  # fmt: skip
-    header = ["crop", "context pooling", "BCP", "parameters, M", "published, Cityscapes val, %", "ours, %"]
+    header = ["crop", "context pooling", "BCP", "parameters, M", "published, Cityscapes val, %", "ours, %", "spread"]
     return _table(header, lines)
 
 
