@@ -68,6 +68,22 @@ def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypat
     ]
 
 
+def test_the_levers_table_tells_what_differs(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = RECIPES["camvid"]().options
+    rows = [
+        {"variant": "camvid", "changes": {"crop_h": 270}, "mean": 0.5, "spread": 0.01},
+        {"variant": "less", "changes": {"lovasz": 0.0}, "mean": 0.4825, "spread": 0.002},
+        {"variant": "wide", "changes": {"options": {**own, "encoder": "wide"}}, "mean": 0.51, "spread": 0.0},
+    ]
+    rows = [{**row, "miou": {"0": row["mean"]}} for row in rows]
+    monkeypatch.setattr(update_docs, "results", lambda _: {"rows": rows})
+    assert update_docs.levers_table().splitlines()[2:] == [
+        "| `camvid` | - | 50.00 | 1.00 | - |",
+        "| `less` | lovasz 0.0 | 48.25 | 0.20 | -1.75 |",
+        "| `wide` | encoder wide | 51.00 | 0.00 | +1.00 |",
+    ]
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):

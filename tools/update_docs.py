@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bcpnet.checkpoint import load_checkpoint
 from bcpnet.files import write_bytes
 from bcpnet.networks.info import describe
 from bcpnet.paper.published import PUBLISHED
+from bcpnet.training.recipes import camvid
 from bcpnet.weights import path_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -146,7 +148,7 @@ def stages_table() -> str:
     for row in rows:
         lines.append(f"| `{row['stage']}` | {' | '.join(f'{100 * miou:.2f}' for miou in row['miou'].values())} |")
     costs = " | ".join(f"{macs / 1e9:.2f}" for macs in rows[-1]["macs"].values())
-    return "\n".join([*lines, f"| multiply-adds, G | {costs} |"])
+    return "\n".join([*lines, f"| multiply-adds of the last, G | {costs} |"])
 
 
 def costs_table() -> str:
@@ -170,12 +172,43 @@ def costs_table() -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
+def levers_table() -> str:
+    """What each part of the recipe gives by itself: tools/ablate.py levers."""
+    first, *others = results("ablation-levers")["rows"]
+    if any(row["miou"].keys() != first["miou"].keys() for row in others):
+        raise SystemExit("results/ablation-levers.json: variants of different seeds do not compare")
+    own = {**asdict(camvid()), **first["changes"]}
+    lines = [
+        "| variant | what is different | val, mean of seeds | spread | against `camvid` |",
+        "|---|---|---|---|---|",
+    ]
+    for row in (first, *others):
+        difference = "-" if row is first else f"{100 * (row['mean'] - first['mean']):+.2f}"
+        lines.append(
+            f"| `{row['variant']}` | {'-' if row is first else _changes(row['changes'], own)} | "
+            f"{100 * row['mean']:.2f} | {100 * row['spread']:.2f} | {difference} |"
+        )
+    return "\n".join(lines)
+
+
+def _changes(changes: dict[str, Any], own: dict[str, Any]) -> str:
+    """Fields of a recipe that are not as in `own`, those of `options` one by one."""
+    flat, flat_own = ({**each, **each.get("options", {})} for each in (changes, own))
+    told = (
+        f"{key.replace('_', '-')} {value}"
+        for key, value in flat.items()
+        if key != "options" and value != flat_own.get(key)
+    )
+    return ", ".join(told)
+
+
 TABLES = {
     "README.md": {"weights": weights_table, "speed": speed_table},
     "docs/accuracy.md": {
         "accuracy": accuracy_table,
         "classes": classes_table,
         "stages": stages_table,
+        "levers": levers_table,
         "costs": costs_table,
     },
     "docs/benchmark.md": {"int8": int8_table, "video": video_table},
