@@ -41,7 +41,7 @@ def read_tflite(path: Path, width: float) -> dict[str, npt.NDArray[np.float32]]:
     if len(convolutions) < len(layers):
         raise InputError(f"{path}: {len(convolutions)} convolutions, MobileNetV2 has {len(layers)}")
     tensors = {}
-    for (name, layer), (weight, bias) in zip(layers.items(), convolutions, strict=False):
+    for (name, layer), (weight, bias) in zip(layers.items(), convolutions, strict=True):
         assert isinstance(layer, nn.Conv2d)
         if weight.shape != layer.weight.shape or bias.shape != weight.shape[:1]:
             raise InputError(
