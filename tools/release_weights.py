@@ -1,11 +1,11 @@
 """Puts a finished run into the package: weights, ONNX, results and model card.
 
-    python tools/release_weights.py RUN NAME --root CAMVID [--twin TWIN]
+    python tools/release_weights.py NAME RUN [RUN ...] --root CAMVID [--twin TWIN [TWIN ...]]
 
 RUN is a folder that `bcpnet train` left; its last.safetensors ships (never best.safetensors: that was chosen on the
-split whose figure is reported). If RUN was trained on train and val, TWIN is a run on train alone: its weights become
-results/NAME-train.safetensors, and the figure is theirs. Every figure in the card comes from results/NAME-val.json,
-written here by `bcpnet evaluate`.
+split whose figure is reported); of several seeds, the mean of theirs (mean_of_runs.py). If RUN was trained on train and
+val, TWIN is a run on train alone, or several: its weights become results/NAME-train.safetensors, and the figure is
+theirs. Every figure in the card comes from results/NAME-val.json, written here by `bcpnet evaluate`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from mean_of_runs import mean_of_runs
 
 from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.cli import main as bcpnet
@@ -49,22 +51,28 @@ INITIAL = {
 def main() -> None:
     """Releases; stops at the first step that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
     parser.add_argument("name")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
-    parser.add_argument("--twin", type=Path, help="the run whose figure is reported, if RUN has seen val")
+    parser.add_argument(
+        "--twin", type=Path, nargs="+", default=[], help="the runs whose figure is reported, if RUN has seen val"
+    )
     options = parser.parse_args()
 
-    recipe = json.loads((options.run / "recipe.json").read_text())
+    runs, twins = options.runs, options.twin
+    recipe = json.loads((runs[0] / "recipe.json").read_text())
     initial = Path(recipe["pretrained"]).name
     if recipe["dataset"] != "camvid" or initial not in INITIAL:
         raise SystemExit(f"no terms known for {recipe['dataset']} weights that start from {initial}: add them here")
-    if (recipe["train_split"] == "train") == (options.twin is not None):
-        raise SystemExit(f"trained on {recipe['train_split']}: {'no' if options.twin else 'its figure needs a'} --twin")
-    require_finished(options.run)
-    require_finished(options.twin or options.run)
-    require_unseen_val(options.twin or options.run)
-    network, metadata = load_checkpoint(options.run / "last.safetensors")
+    if (recipe["train_split"] == "train") == bool(twins):
+        raise SystemExit(f"trained on {recipe['train_split']}: {'no' if twins else 'its figure needs a'} --twin")
+    for run in (*runs, *twins):
+        require_finished(run)
+    for run in twins or runs:
+        require_unseen_val(run)
+    if len(runs) > 1:
+        del recipe["seed"]  # the provenance names them all
+    network, metadata = mean_of_runs(runs)
     metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}")
     save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
     difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
@@ -72,17 +80,17 @@ def main() -> None:
 
     scored: str | Path = options.name
     trained = metadata.provenance
-    if options.twin:
+    if twins:
         twin = RESULTS / f"{options.name}-train.safetensors"
-        save_checkpoint(twin, *load_checkpoint(options.twin / "last.safetensors"))
+        save_checkpoint(twin, *mean_of_runs(twins))
         scored, trained = twin, load_checkpoint(twin)[1].provenance
     result = {**score(scored, options.root), "trained": trained}
     write_bytes(RESULTS / f"{options.name}-val.json", (json.dumps(result, indent=2) + "\n").encode())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     info = {"parameters": parameters, "encoder": metadata.options.get("encoder", "")}
     write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
-    curve = f"{options.name}{'-train' if options.twin else ''}-history.jsonl"
-    write_bytes(RESULTS / curve, ((options.twin or options.run) / "history.jsonl").read_bytes())
+    curve = f"{options.name}{'-train' if twins else ''}-history.jsonl"
+    write_bytes(RESULTS / curve, ((twins or runs)[0] / "history.jsonl").read_bytes())
     card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, curve)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")

@@ -1,0 +1,48 @@
+"""The mean of the weights that several seeds of one recipe ended with: one network, often better than each of them.
+
+"Model soup", uniform (Wortsman et al. 2022). It needs runs that start from the same trained weights; the means of runs
+from different random weights are noise, which the score of the result shows at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bcpnet.checkpoint import load_checkpoint
+from bcpnet.metadata import Metadata
+
+_SEED = re.compile(r"\bseed (\d+)")
+
+
+def mean_of_runs(runs: list[Path]) -> tuple[nn.Module, Metadata]:
+    """The mean of the last weights of `runs`, batch norm statistics included; of one run, its weights as they are.
+
+    Raises SystemExit unless the runs have different seeds and nothing else is different.
+    """
+    recipes = [json.loads((run / "recipe.json").read_text()) for run in runs]
+    seeds = [recipe.pop("seed") for recipe in recipes]
+    checkpoints = [load_checkpoint(run / "last.safetensors") for run in runs]
+    alike = [replace(metadata, provenance=_SEED.sub("", metadata.provenance)) for _, metadata in checkpoints]
+    if (
+        len(set(seeds)) < len(seeds)
+        or any(each != recipes[0] for each in recipes)
+        or any(each != alike[0] for each in alike)
+    ):
+        raise SystemExit(f"{', '.join(map(str, runs))}: a mean is of runs that differ in their seed, and in that alone")
+    network, metadata = checkpoints[0]
+    if len(runs) == 1:
+        return network, metadata
+    states = [each.state_dict() for each, _ in checkpoints]
+    mean = {
+        name: torch.stack([state[name].double() for state in states]).mean(0).to(own.dtype)
+        for name, own in states[0].items()
+    }
+    network.load_state_dict(mean)
+    told = f"mean of seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
+    return network, replace(metadata, provenance=_SEED.sub(told, metadata.provenance, count=1))
