@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 from bcpnet.data import open_dataset
 from bcpnet.files import atomic_path, write_bytes
 from bcpnet.machine import describe_machine
-from bcpnet.training.fit import Progress, fit
+from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.recipes import Recipe, camvid
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -98,7 +98,10 @@ def main() -> None:
 def check(row: dict[str, Any], epochs: int, changes: dict[str, Any], result: Path) -> None:
     """A result of other epochs or another variant of this name must not count."""
     if (row["epochs"], row["changes"]) != (epochs, changes):
-        raise SystemExit(f"{result}: of {row['epochs']} epochs and {row['changes']}, not {epochs} and {changes}")
+        raise SystemExit(
+            f"{result}: of {row['epochs']} epochs and {row['changes']}, not {epochs} and {changes}; "
+            "choose its --epochs, or another folder with --results"
+        )
 
 
 def train(recipe: Recipe, root: Path, run: Path) -> float:
@@ -108,7 +111,10 @@ def train(recipe: Recipe, root: Path, run: Path) -> float:
     def report(progress: Progress) -> None:
         print(f"{run.name}: step {progress.step}/{progress.steps}, loss {progress.loss:.3f}", end="\r", flush=True)
 
-    fit(recipe, train_split, val, run, resume=(run / "state.pt").exists(), report=report)
+    try:
+        fit(recipe, train_split, val, run, resume=(run / "state.pt").exists(), report=report)
+    except RunInterruptedError as stop:
+        raise SystemExit(f"{stop}; go on with the same command") from stop
     return float(json.loads((run / "history.jsonl").read_text().splitlines()[-1])["miou"])
 
 
@@ -127,7 +133,10 @@ def sum_up(group: str, results: Path, docs: Path) -> None:
             rows.append({**row, "miou": {str(run["seed"]): run["miou"] for run in runs}})
     if not rows:
         return
-    write_json(results / f"ablation-{group}.json", {"group": group, "rows": rows, "machine": describe_machine()})
+    start = "" if "pretrained" in rows[0]["changes"] else " --pretrained ENCODER"
+    command = f"python tools/ablate.py {group} --epochs {rows[0]['epochs']} --root CAMVID{start} --runs DIR"
+    content = {"group": group, "command": command, "rows": rows, "machine": describe_machine()}
+    write_json(results / f"ablation-{group}.json", content)
     figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(rows):
         axes.plot([100 * value for value in row["miou"].values()], [place] * len(row["miou"]), "o", color="tab:blue")

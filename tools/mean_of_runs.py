@@ -1,11 +1,14 @@
 """The mean of the weights that several seeds of one recipe ended with: one network, often better than each of them.
 
+    python tools/mean_of_runs.py OUT.safetensors RUN RUN [RUN ...]
+
 "Model soup", uniform (Wortsman et al. 2022). It needs runs that start from the same trained weights; the means of runs
 from different random weights are noise, which the score of the result shows at once.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 from dataclasses import replace
@@ -14,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bcpnet.checkpoint import load_checkpoint
+from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.metadata import Metadata
 
 _SEED = re.compile(r"\bseed (\d+)")
@@ -46,3 +49,18 @@ def mean_of_runs(runs: list[Path]) -> tuple[nn.Module, Metadata]:
     network.load_state_dict(mean)
     told = f"mean of seeds {', '.join(map(str, seeds[:-1]))} and {seeds[-1]}"
     return network, replace(metadata, provenance=_SEED.sub(told, metadata.provenance, count=1))
+
+
+def main() -> None:
+    """Writes the mean."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT.safetensors")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    options = parser.parse_args()
+    network, metadata = mean_of_runs(options.runs)
+    save_checkpoint(options.out, network, metadata)
+    print(f"{options.out}: {metadata.provenance}")
+
+
+if __name__ == "__main__":
+    main()

@@ -38,6 +38,7 @@ LICENCE = (
 )
 _CORAL = "Initial encoder weights: google-coral/edgetpu, Apache-2.0, trained on ImageNet, COCO and PASCAL VOC"
 ENCODERS = ("mobilenet_v2_050.safetensors", "mobilenet_v2_100.safetensors")
+_TAUGHT = "Taught by bcpnet's own weights, whose initial encoder weights are google-coral/edgetpu's, Apache-2.0"
 # Terms of what a run may start from.
 INITIAL = {
     "none": "From random weights",
@@ -73,7 +74,8 @@ def main() -> None:
     if len(runs) > 1:
         del recipe["seed"]  # the provenance names them all
     network, metadata = mean_of_runs(runs)
-    metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}")
+    taught = initial == "none" and recipe["teacher"] != "none"
+    metadata = replace(metadata, licence=f"{LICENCE}. {INITIAL[initial]}" + (f". {_TAUGHT}" if taught else ""))
     save_checkpoint(WEIGHTS / f"{options.name}.safetensors", network, metadata)
     difference = export_onnx(network, metadata, WEIGHTS / f"{options.name}.onnx")
     print(f"exported; logits differ by {difference:.0e}")
@@ -111,11 +113,17 @@ def require_unseen_val(run: Path) -> None:
     for source in (recipe["pretrained"], *recipe["teacher"].split(",")):
         if source == "none" or Path(source).name in ENCODERS:
             continue
-        path = path_of(source, ".safetensors") if source in shipped() else RESULTS / Path(source).name
-        if not load_checkpoint(path)[1].provenance.startswith("camvid train, "):
+        if not load_checkpoint(_found(source))[1].provenance.startswith("camvid train, "):
             seen.append(source)
     if seen:
         raise SystemExit(f"{run}: its val figure means nothing, for val was seen by {', '.join(seen)}")
+
+
+def _found(source: str) -> Path:
+    """The weights that a recipe names: shipped, at that path, or one of those in results/."""
+    if source in shipped():
+        return path_of(source, ".safetensors")
+    return Path(source) if Path(source).is_file() else RESULTS / Path(source).name
 
 
 def score(weights: str | Path, root: Path, size: str | None = None) -> dict[str, Any]:

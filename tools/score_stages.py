@@ -38,7 +38,9 @@ def main() -> None:
         miou = {size: score(stages[name], options.root, size)["miou"] for size in SIZES}
         rows[name] = {"stage": name, "trained": metadata.provenance, "macs": counts.macs, "miou": miou}
         print(f"{name}: " + ", ".join(f"{size} {100 * value:.2f}" for size, value in miou.items()), flush=True)
-        content = {"dataset": "camvid", "split": "val", "rows": list(rows.values()), "machine": describe_machine()}
+        command = "python tools/score_stages.py STAGE=WEIGHTS ... --root CAMVID"
+        content = {"dataset": "camvid", "split": "val", "command": command, "rows": list(rows.values())}
+        content["machine"] = describe_machine()
         write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
 
 

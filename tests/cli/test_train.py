@@ -102,11 +102,11 @@ def test_sigterm_saves_and_resume_finishes(train: Cli, tmp_path: Path, monkeypat
 
 
 def test_cityscapes_to_what_its_server_takes(cli: Cli, tmp_path: Path) -> None:
-    """The recipe with its own network and losses; only sizes are cut."""
+    """The recipe with its own network, losses and precision; sizes are cut, and it starts from random weights."""
     pytest.importorskip("torch", reason="training needs PyTorch")
     make_cityscapes(tmp_path / "cityscapes")
     run, root = tmp_path / "run", ["--root", tmp_path / "cityscapes"]
-    cut = options(pretrained="none", precision="32-true", workers=0)
+    cut = options(pretrained="none", workers=0)
     ran = cli("train", "cityscapes", *root, "--out", run, *cut)
     assert ran.code == 0, ran.err
     weights = ["--weights", run / "last.safetensors"]

@@ -449,7 +449,7 @@ def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) ->
     run.mkdir()
     (run / "recipe.json").write_text(tiny_recipe(epochs=9).to_json())
     (run / "history.jsonl").write_text('{"step": 1, "miou": 0.9}\n')
-    with pytest.raises(InputError, match=r"before it was first saved; start again without --resume$"):
+    with pytest.raises(InputError, match=r"was first saved; remove its folder and start again without --resume$"):
         _fit(tiny_recipe(epochs=9), run, resume=True)
     _fit(tiny_recipe(epochs=1), run)
     assert [line["step"] for line in _history(run)] == [4]

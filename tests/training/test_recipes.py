@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -93,11 +94,12 @@ def test_unknown_recipe() -> None:
         ({"workers": -1}, "workers -1"),
         ({"lr": float("nan")}, "lr nan: need a finite number"),
         ({"scale_max": float("inf")}, "scale-max inf: need a finite number"),
+        ({"train_split": "trainval"}, "trainval holds val: .*add --val-split none"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
     ],
 )
-def test_contradictions(fields: dict[str, float], message: str) -> None:
+def test_contradictions(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe(**fields)
 

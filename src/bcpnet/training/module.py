@@ -183,7 +183,8 @@ class Trained:
             self.seconds = state.get("seconds", 0.0)
         except FileNotFoundError as error:
             raise InputError(
-                f"{path}: nothing to resume from: the run ended before it was first saved; start again without --resume"
+                f"{path}: nothing to resume from: the run ended before it was first saved; remove its folder and start "
+                "again without --resume"
             ) from error
         except _BROKEN as error:
             raise InputError(f"{path}: cannot resume from it: {_line(error)}") from error

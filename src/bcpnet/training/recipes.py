@@ -107,6 +107,8 @@ class Recipe:
             )
         if not 0 < self.ohem <= 1:
             raise UsageError(f"ohem {self.ohem}: a share of the pixels, 0 < ohem <= 1")
+        if self.train_split == "trainval" and self.val_split == "val":
+            raise UsageError("train-split trainval holds val: its score would mean nothing; add --val-split none")
         if self.epochs < 1 or self.eval_epochs < 1:
             raise UsageError("epochs and eval-epochs must be at least 1")
         if not 0 <= self.ema_decay < 1:
