@@ -93,7 +93,8 @@ def main() -> None:
     write_bytes(RESULTS / f"{options.name}-info.json", (json.dumps(info, indent=2) + "\n").encode())
     curve = f"{options.name}{'-train' if twins else ''}-history.jsonl"
     write_bytes(RESULTS / curve, ((twins or runs)[0] / "history.jsonl").read_bytes())
-    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, curve)
+    told = f"the curve{' of the first seed' if len(twins or runs) > 1 else ''} in `results/{curve}`"
+    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, told)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
@@ -149,7 +150,7 @@ def class_table(result: dict[str, Any]) -> str:
 
 
 def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result: dict[str, Any], curve: str) -> str:
-    """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`); `curve` is a file in results/."""
+    """Markdown; every figure from `result` (the JSON of `bcpnet evaluate`); `curve` tells where that is."""
     miou, accuracy = result["miou"], result["pixel_accuracy"]
     whose = ""
     if result["trained"] != metadata.provenance:
@@ -164,7 +165,7 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
   `{json.dumps(recipe)}`
 - **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
   single scale, no flipping, weights of the last step){whose}. `{result["command"]}`; all of it in
-  `results/{name}-val.json`, the curve in `results/{curve}`. Recipe choices were made looking at this
+  `results/{name}-val.json`, {curve}. Recipe choices were made looking at this
   split; the test split was not looked at. Val flatters, and luck has its share: `docs/accuracy.md`.
 - **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`
   does this itself.

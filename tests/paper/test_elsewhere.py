@@ -32,6 +32,20 @@ def test_the_ablation_is_the_mean_of_its_seeds(tmp_path: Path) -> None:
     assert results["accuracy"] == {}
 
 
+def test_the_paper_s_own_row_is_that_of_the_original(tmp_path: Path) -> None:
+    """Two files that `bcpnet evaluate` wrote; what is there already stays where a file is missing."""
+    told = {"dataset": "camvid", "split": "val", "trained": "on train", "command": "bcpnet evaluate", "images": 101}
+    results = new_results({})
+    for name, miou in (("camvid", 0.75), ("camvid-original", 0.65)):
+        (tmp_path / f"{name}-val.json").write_text(json.dumps({**told, "miou": miou}))
+        read_elsewhere(results, tmp_path)
+        (tmp_path / f"{name}-val.json").unlink()
+    assert {row: (each["miou"], each["file"]) for row, each in results["accuracy"].items()} == {
+        "camvid": (0.75, "results/camvid-val.json"),
+        "bcpnet": (0.65, "results/camvid-original-val.json"),
+    }
+
+
 def test_without_results_nothing_changes(tmp_path: Path) -> None:
     results = new_results({})
     read_elsewhere(results, tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bcpnet.paper.published import GPU, TITLE
-from bcpnet.paper.results import RATES_SIZE, SAME, SHIPPED, Results, accuracy_size, best, same, timed_sizes
+from bcpnet.paper.results import RATES_SIZE, SAME, SHIPPED, Results, accuracy_size, best, same, timed_sizes, title
 from bcpnet.paper.tables import (
     ablation_table,
     accuracy_table,
@@ -157,9 +157,9 @@ Not timed (a frame may take {results["settings"]["limit_s"]:g} s; who fails at o
 
 def _accuracy(results: Results) -> str:
     sources = [
-        f"Ours is of {_DATASETS[each['dataset']]}'s {each['split']} split, **not of test**: `{each['file']}`, made by "
-        f"`{each['command']}`."
-        for each in results["accuracy"].values()
+        f"Ours of {title(key)} is of {_DATASETS[each['dataset']]}'s {each['split']} split, **not of test**: "
+        f"`{each['file']}`, made by `{each['command']}`."
+        for key, each in results["accuracy"].items()
     ]
     return f"""
 ## Tables 3 and 4: accuracy

@@ -8,7 +8,10 @@ from pathlib import Path
 from bcpnet.paper.results import SHIPPED, Results
 
 _FOLDER = Path(__file__).resolve().parents[3] / "results"
-_ACCURACY = f"{SHIPPED}-val.json"  # of `bcpnet evaluate`
+_WEIGHTS = {
+    SHIPPED: SHIPPED,
+    "bcpnet": "camvid-original",
+}  # whose accuracy a row tells: NAME-val.json, of `bcpnet evaluate`
 _ABLATION = "ablation-table5.json"  # of `tools/ablate.py table5`
 
 
@@ -16,18 +19,12 @@ def read_elsewhere(results: Results, folder: Path = _FOLDER) -> None:
     """Puts accuracy and ablation into `results`; an installed package, which lacks the folder, keeps what is there."""
     if not folder.is_dir():
         return
-    if (folder / _ACCURACY).is_file():
-        measured = json.loads((folder / _ACCURACY).read_bytes())
-        results["accuracy"] = {
-            SHIPPED: {
-                "dataset": measured["dataset"],
-                "split": measured["split"],
-                "miou": measured["miou"],
-                "trained": measured["trained"],
-                "command": measured["command"],
-                "file": f"results/{_ACCURACY}",
-            }
-        }
+    for row, weights in _WEIGHTS.items():
+        file = folder / f"{weights}-val.json"
+        if file.is_file():
+            measured = json.loads(file.read_bytes())
+            kept = ("dataset", "split", "miou", "trained", "command")
+            results["accuracy"][row] = {**{key: measured[key] for key in kept}, "file": f"results/{file.name}"}
     if (folder / _ABLATION).is_file():
         rows = json.loads((folder / _ABLATION).read_bytes())["rows"]
         seeds = max(len(row["miou"]) for row in rows)
