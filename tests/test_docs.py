@@ -46,6 +46,18 @@ def test_the_comparison_is_its_results() -> None:
         assert written.read_text() == paper_document(json.loads(measured.read_text())), "run bcpnet paper"
 
 
+def test_the_recipe_lands_on_its_curve() -> None:
+    """A tenth of the last stage, from a fresh clone: nearer to the recorded run than another seed's epoch is."""
+    again, recorded = (
+        [json.loads(line) for line in (ROOT / "results" / f"camvid-{name}-history.jsonl").read_text().splitlines()]
+        for name in ("train-again", "train")
+    )
+    assert len(again) * 10 >= len(recorded)
+    for line, expected in zip(again, recorded[: len(again)], strict=True):
+        assert (line["step"], line["lr"]) == (expected["step"], expected["lr"])
+        assert line["loss"] == pytest.approx(expected["loss"], rel=0.01)
+
+
 def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     times = Times(1.0, 1.0, 1.0, 1.0)
     timing = Timing(30, dict.fromkeys(("pre", "network", "post", "other"), times), Times(4.0, 4.0, 4.0, 4.0), times)
