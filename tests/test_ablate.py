@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import statistics
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tools_here import load_tool
 
 from bcpnet.networks.info import describe
 from bcpnet.paper.published import ABLATION
@@ -19,19 +19,10 @@ from bcpnet.training.recipes import camvid
 pytest.importorskip("matplotlib")
 
 
-def _tool() -> Any:
-    spec = importlib.util.spec_from_file_location("ablate", Path(__file__).parents[1] / "tools" / "ablate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def ablate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The tool as a module, and whom it asked to train in `asked`; a seed is worth a hundredth, "two" a tenth."""
-    module = _tool()
+    module = load_tool("ablate")
     module.GROUPS["levers"] = {"one": {"flip": False}, "two": {"jitter": 0.1}}
     module.asked = []
 
@@ -80,7 +71,10 @@ def test_processes_share_a_group(ablate: Any) -> None:
 
 def test_the_summary_is_mean_and_spread_of_all_seeds(ablate: Any, tmp_path: Path) -> None:
     ablate.run("0", "7")
-    one, two = ablate.run("3")["rows"]
+    summary = ablate.run("3")
+    asked = "--epochs 3 --root CAMVID --pretrained ENCODER --runs DIR"
+    assert summary["command"] == f"python tools/ablate.py levers {asked}"
+    one, two = summary["rows"]
     assert one["miou"] == pytest.approx({"0": 0.5, "3": 0.53, "7": 0.57})
     assert one["mean"] == pytest.approx(1.6 / 3)
     assert one["spread"] == pytest.approx(statistics.stdev([0, 0.03, 0.07]))
@@ -90,13 +84,25 @@ def test_the_summary_is_mean_and_spread_of_all_seeds(ablate: Any, tmp_path: Path
 
 
 def test_table_5_has_the_papers_rows() -> None:
-    assert set(_tool().GROUPS["table5"]) == {row.variant for row in ABLATION}
+    assert set(load_tool("ablate").GROUPS["table5"]) == {row.variant for row in ABLATION}
 
 
 def test_every_variant_is_a_recipe_of_its_own() -> None:
-    for variants in _tool().GROUPS.values():
+    for variants in load_tool("ablate").GROUPS.values():
         first = replace(camvid(), **next(iter(variants.values())))
         recipes = [replace(first, **changes) for changes in variants.values()]
         for recipe in recipes:
             describe(recipe.network, 11, [], **recipe.options)
         assert len({recipe.to_json() for recipe in recipes}) == len(recipes)
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load_tool("ablate")
+
+    def stop(*_: Any, **__: Any) -> None:
+        raise module.RunInterruptedError("stopped at step 3 of 9")
+
+    monkeypatch.setattr(module, "open_dataset", lambda *_: None)
+    monkeypatch.setattr(module, "fit", stop)
+    with pytest.raises(SystemExit, match="stopped at step 3 of 9; go on with the same command"):
+        module.train(camvid(), tmp_path, tmp_path / "run")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tools_here import load_tool
 
 from bcpnet.benchmark.ceilings import Ceilings
 from bcpnet.benchmark.contest import Row
@@ -26,12 +26,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 @pytest.fixture(scope="module")
 def update_docs() -> Any:
     """tools/update_docs.py as a module."""
-    spec = importlib.util.spec_from_file_location("update_docs", ROOT / "tools" / "update_docs.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("update_docs")
 
 
 def test_tables_are_the_results(update_docs: Any) -> None:

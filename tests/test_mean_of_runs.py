@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from fake_training import Shades, tiny_recipe
+from tools_here import load_tool
 from torch import nn
 
 from bcpnet.checkpoint import load_checkpoint
 from bcpnet.training.fit import fit
 
-_TOOL = Path(__file__).parents[1] / "tools" / "mean_of_runs.py"
-
 
 @pytest.fixture(scope="module")
 def mean_of_runs() -> Any:
-    spec = importlib.util.spec_from_file_location("mean_of_runs", _TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.mean_of_runs
+    return load_tool("mean_of_runs").mean_of_runs
 
 
 def _trained(run: Path, **changes: Any) -> Path:
@@ -67,3 +60,8 @@ def test_what_is_no_seed_apart_is_refused(mean_of_runs: Any, runs: list[Path], t
     for several in ([runs[0], runs[0]], [runs[0], other_rate]):
         with pytest.raises(SystemExit, match="differ in their seed, and in that alone"):
             mean_of_runs(several)
+
+
+def test_a_folder_without_a_run_is_named(mean_of_runs: Any, runs: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no run of `bcpnet train`: it has no recipe\.json and no last\.safetensors"):
+        mean_of_runs([runs[0], tmp_path])

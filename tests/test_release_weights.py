@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from random_networks import random_network
+from tools_here import load_tool
 
 from bcpnet.checkpoint import save_checkpoint
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
 
-_TOOLS = Path(__file__).parents[1] / "tools"
-
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The tool as a module, in an empty repository."""
-    monkeypatch.setattr(sys, "path", [str(_TOOLS), *sys.path])
-    spec = importlib.util.spec_from_file_location("release_weights", _TOOLS / "release_weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_tool("release_weights")
     monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     return module
 

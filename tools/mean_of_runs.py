@@ -13,6 +13,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,12 +24,19 @@ from bcpnet.metadata import Metadata
 _SEED = re.compile(r"\bseed (\d+)")
 
 
+def read_recipe(run: Path) -> dict[str, Any]:
+    """What a run was asked for. Raises SystemExit where there is none with weights."""
+    if missing := [name for name in ("recipe.json", "last.safetensors") if not (run / name).is_file()]:
+        raise SystemExit(f"{run}: no run of `bcpnet train`: it has no {' and no '.join(missing)}")
+    return dict(json.loads((run / "recipe.json").read_text()))
+
+
 def mean_of_runs(runs: list[Path]) -> tuple[nn.Module, Metadata]:
     """The mean of the last weights of `runs`, batch norm statistics included; of one run, its weights as they are.
 
     Raises SystemExit unless the runs have different seeds and nothing else is different.
     """
-    recipes = [json.loads((run / "recipe.json").read_text()) for run in runs]
+    recipes = [read_recipe(run) for run in runs]
     seeds = [recipe.pop("seed") for recipe in recipes]
     checkpoints = [load_checkpoint(run / "last.safetensors") for run in runs]
     alike = [replace(metadata, provenance=_SEED.sub("", metadata.provenance)) for _, metadata in checkpoints]

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mean_of_runs import mean_of_runs
+from mean_of_runs import mean_of_runs, read_recipe
 
 from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.cli import main as bcpnet
@@ -61,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
 
     runs, twins = options.runs, options.twin
-    recipe = json.loads((runs[0] / "recipe.json").read_text())
+    recipe = read_recipe(runs[0])
     initial = Path(recipe["pretrained"]).name
     if recipe["dataset"] != "camvid" or initial not in INITIAL:
         raise SystemExit(f"no terms known for {recipe['dataset']} weights that start from {initial}: add them here")
@@ -109,7 +109,7 @@ def require_finished(run: Path) -> None:
 
 def require_unseen_val(run: Path) -> None:
     """The run whose figure is reported has seen val neither itself nor through what it started or learnt from."""
-    recipe = json.loads((run / "recipe.json").read_text())
+    recipe = read_recipe(run)
     seen = [] if recipe["train_split"] == "train" else [str(run)]
     for source in (recipe["pretrained"], *recipe["teacher"].split(",")):
         if source == "none" or Path(source).name in ENCODERS:

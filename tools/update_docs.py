@@ -14,6 +14,7 @@ from typing import Any
 from bcpnet.checkpoint import load_checkpoint
 from bcpnet.files import write_bytes
 from bcpnet.networks.info import describe
+from bcpnet.paper.elsewhere import WEIGHTS
 from bcpnet.paper.published import PUBLISHED
 from bcpnet.training.recipes import camvid
 from bcpnet.weights import path_of
@@ -114,7 +115,7 @@ def accuracy_table() -> str:
     """CamVid: what ships beside what others publish; costs of all as `bcpnet paper` counted and timed them here."""
     built = results("paper")["networks"]
     lines = ["| network | parameters, M | multiply-adds, G | ms | val | test |", "|---|---|---|---|---|---|"]
-    for name, network in (("camvid", "camvid"), ("camvid-original", "bcpnet")):
+    for network, name in WEIGHTS.items():
         lines.append(f"| `{name}` | {_cost(built[network])} | **{100 * results(f'{name}-val')['miou']:.2f}** | - |")
     published = [(system.camvid, name, system.title, system.source) for name, system in PUBLISHED.items()]
     published.append((70.5, "letnet", "LETNet", "Xu et al. 2023"))

@@ -8,10 +8,8 @@ from pathlib import Path
 from bcpnet.paper.results import SHIPPED, Results
 
 _FOLDER = Path(__file__).resolve().parents[3] / "results"
-_WEIGHTS = {
-    SHIPPED: SHIPPED,
-    "bcpnet": "camvid-original",
-}  # whose accuracy a row tells: NAME-val.json, of `bcpnet evaluate`
+# The weights whose accuracy a row tells: results/NAME-val.json, of `bcpnet evaluate`.
+WEIGHTS = {SHIPPED: SHIPPED, "bcpnet": "camvid-original"}
 _ABLATION = "ablation-table5.json"  # of `tools/ablate.py table5`
 
 
@@ -19,7 +17,7 @@ def read_elsewhere(results: Results, folder: Path = _FOLDER) -> None:
     """Puts accuracy and ablation into `results`; an installed package, which lacks the folder, keeps what is there."""
     if not folder.is_dir():
         return
-    for row, weights in _WEIGHTS.items():
+    for row, weights in WEIGHTS.items():
         file = folder / f"{weights}-val.json"
         if file.is_file():
             measured = json.loads(file.read_bytes())
