@@ -37,6 +37,7 @@ VARIANTS: dict[str, list[dict[str, object]]] = {
     "dfanet_b": [{}],
     "edanet": [{}],
     "enet": [{}],
+    "espnetv2": [{}, {"scale": 1.5}],
     "fcn8s": [{}],
     "frrn_a": [{}],
     "frrn_b": [{}],
@@ -55,7 +56,7 @@ CASES = [
     for options in variants
 ]
 # Exports take long. Left out are networks whose every operation is in another case.
-_LIKE_ANOTHER = {"bcpnet-mobilenet_v2_100", "bcpnet-2", "dfanet_b", "frrn_a"}
+_LIKE_ANOTHER = {"bcpnet-mobilenet_v2_100", "bcpnet-2", "dfanet_b", "espnetv2-1.5", "frrn_a"}
 EXPORTED = [case for case in CASES if case.id not in _LIKE_ANOTHER]
 
 every_network = pytest.mark.parametrize(("name", "options"), CASES)

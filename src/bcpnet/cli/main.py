@@ -57,7 +57,7 @@ VERBS = {
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds"),
     "models": Verb("models", "Models", "list the weights that ship"),
     "data": Verb("data", "Data", "fetch a dataset"),
-    "pretrained": Verb("pretrained", "Pretrained", "fetch a pre-trained encoder to train from"),
+    "pretrained": Verb("pretrained", "Pretrained", "fetch weights that others trained"),
 }
 
 

@@ -1,33 +1,38 @@
-"""`bcpnet pretrained`: fetching an encoder to train from."""
+"""`bcpnet pretrained`: fetching weights that others trained."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from bcpnet.cli.common import Status
 from bcpnet.errors import UsageError
-from bcpnet.training.pretrained import REPOSITORY, fetch_pretrained
+from bcpnet.training.pretrained import SOURCES, fetch_pretrained
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Fetch a pre-trained encoder as `bcpnet train --pretrained` takes it. For example:
+    """Fetch weights that others trained. For example:
 
     bcpnet pretrained mobilenet_v2_050 --out mobilenet_v2_050.safetensors
+    bcpnet pretrained espnetv2_200_cityscapes --out espnetv2.safetensors
 
     Attributes:
-        encoder: which one: mobilenet_v2_050 also for those of `bcpnet train --encoder` with narrower blocks.
+        name: mobilenet_v2_* = encoders, as `bcpnet train --pretrained` takes them (050 also for those of `bcpnet train
+            --encoder` with narrower blocks); espnetv2_* = ESPNetv2 for Cityscapes' 19 classes, which `--weights` of
+            every command takes, for non-commercial use.
         out: the file to write, NAME.safetensors.
-        base_url: where to fetch it from.
+        base_url: a mirror to fetch them from; by default the repository on GitHub that has them.
     """
 
-    encoder: Positional[Literal["mobilenet_v2_050", "mobilenet_v2_100"]]
+    name: Positional[
+        Literal["mobilenet_v2_050", "mobilenet_v2_100", "espnetv2_150_cityscapes", "espnetv2_200_cityscapes"]
+    ]
     out: Path
-    base_url: str = REPOSITORY
+    base_url: Annotated[str | None, arg(metavar="URL", help_behavior_hint="")] = None
 
 
 def run(options: Pretrained) -> int:
@@ -36,8 +41,8 @@ def run(options: Pretrained) -> int:
         raise UsageError(f"{options.out}: name a file that ends in .safetensors")
     with Status(seconds=2) as status:
         same = fetch_pretrained(
-            options.encoder, options.out, base_url=options.base_url, report=lambda text: status.show(text)
+            options.name, options.out, base_url=options.base_url, report=lambda text: status.show(text)
         )
-    note = "" if same else ", not with the weights that ours started from"
-    print(f"{options.encoder} in {options.out}{note}")
+    note = "" if same else f", not with {SOURCES[options.name].known}"
+    print(f"{options.name} in {options.out}{note}")
     return 0

@@ -14,6 +14,7 @@ from bcpnet.networks.zoo.deeplab import DeepLab
 from bcpnet.networks.zoo.dfanet import dfanet_a, dfanet_b
 from bcpnet.networks.zoo.edanet import EDANet
 from bcpnet.networks.zoo.enet import ENet
+from bcpnet.networks.zoo.espnetv2 import ESPNetv2
 from bcpnet.networks.zoo.fcn8s import FCN8s
 from bcpnet.networks.zoo.frrn import frrn_a, frrn_b
 from bcpnet.networks.zoo.icnet import ICNet
@@ -31,6 +32,7 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "dfanet_b": dfanet_b,
     "edanet": EDANet,
     "enet": ENet,
+    "espnetv2": ESPNetv2,
     "fcn8s": FCN8s,
     "frrn_a": frrn_a,
     "frrn_b": frrn_b,
