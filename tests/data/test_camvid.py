@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_data import CAMVID_NAMES, assert_equal_samples, make_camvid, save
 
-from bcpnet.data.camvid import Camvid, published_split
+from bcpnet.data.camvid import DRIVES, SPLITS, Camvid, published_split
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import CAMVID_32
 
@@ -31,6 +31,56 @@ def test_labels_held_back(tmp_path: Path, layout: str) -> None:
     samples = make_camvid(tmp_path, layout, test_labels=False)
     assert_equal_samples(Camvid(tmp_path, "test"), samples["test"])
     assert Camvid(tmp_path, "val")[0].label is not None
+
+
+@pytest.mark.parametrize("drive", DRIVES)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_drive_and_the_others_are_all_that_is_trained_on(tmp_path: Path, layout: str, drive: str) -> None:
+    samples = make_camvid(tmp_path, layout)
+    whole = samples["train"] + samples["val"]
+    of_drive = [sample for sample in whole if sample.name.startswith(f"{drive}_")]
+    others = [sample for sample in whole if not sample.name.startswith(f"{drive}_")]
+    assert of_drive
+    assert others
+    assert_equal_samples(Camvid(tmp_path, drive), of_drive)
+    assert_equal_samples(Camvid(tmp_path, f"without-{drive}"), others)
+
+
+def test_drives_go_by_the_split_lists_beside_the_original_frames(tmp_path: Path) -> None:
+    """What the lists keep for the test is in no drive, whatever drive it is of."""
+    make_camvid(tmp_path, "original")
+    lists = {"train": ["0016E5_00390", "Seq05VD_f00000"], "val": ["0006R0_f00930"], "test": ["0016E5_07959"]}
+    for split, names in lists.items():
+        (tmp_path / f"{split}.txt").write_text("".join(f"{split}/{name}.png\n" for name in names))
+
+    def names(split: str) -> list[str]:
+        return [sample.name for sample in Camvid(tmp_path, split)]
+
+    assert names("0016E5") == ["0016E5_00390"]
+    assert names("without-0016E5") == ["Seq05VD_f00000", "0006R0_f00930"]
+    with pytest.raises(InputError, match=r"no images of CamVid's split 0001TP$"):
+        Camvid(tmp_path, "0001TP")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_drive_without_images_is_named(tmp_path: Path, layout: str) -> None:
+    make_camvid(tmp_path, layout)
+    for path in tmp_path.rglob("0006R0*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"no images of CamVid's split 0006R0$"):
+        Camvid(tmp_path, "0006R0")
+    assert len(Camvid(tmp_path, "without-0006R0")) == 5
+
+
+@pytest.mark.parametrize(
+    "split", ["Seq05VD", "without-Seq05VD", "0016e5", "without-", "without-train", "without-without-0016E5", ""]
+)
+def test_what_is_no_drive_is_refused(tmp_path: Path, split: str) -> None:
+    make_camvid(tmp_path, "folders")
+    known = [*SPLITS, "trainval", *DRIVES, *(f"without-{drive}" for drive in DRIVES)]
+    with pytest.raises(UsageError) as raised:
+        Camvid(tmp_path, split)
+    assert str(raised.value) == f"CamVid has no split '{split}'; it has {', '.join(known)}"
 
 
 def test_grouping_is_the_published_one() -> None:
@@ -114,6 +164,13 @@ def test_the_real_camvid_splits_by_name(camvid_root: Path, split: str, count: in
     assert len(dataset) == count
     assert {published_split(item.name) for item in dataset.items} == {split}
     assert dataset[count // 2].image.shape == (360, 480, 3)
+
+
+@pytest.mark.parametrize(("drive", "count"), [("0006R0", 101), ("0001TP", 62), ("0016E5", 305)])
+def test_the_real_drives(camvid_root: Path, drive: str, count: int) -> None:
+    """Of 468 images; the other 62 of 0001TP are in the test split."""
+    assert len(Camvid(camvid_root, drive)) == count
+    assert len(Camvid(camvid_root, f"without-{drive}")) == 468 - count
 
 
 def test_the_real_labels_have_their_known_statistics(camvid_root: Path) -> None:

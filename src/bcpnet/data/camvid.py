@@ -23,6 +23,7 @@ from bcpnet.data.files import (
     FileDataset,
     IdLabels,
     Item,
+    LabelReader,
     by_stem,
     check_label_files,
     check_split,
@@ -33,6 +34,8 @@ from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID, CAMVID_32, CAMVID_VOID, IGNORE
 
 SPLITS = ("train", "val", "test")
+# The drives with labels. Val is part of 0016E5; the other half of 0001TP is in test, and so is Seq05VD, as a whole.
+DRIVES = ("0006R0", "0001TP", "0016E5")
 
 # SegNet's label files: train ids as they are, void to IGNORE.
 SEGNET_IDS = with_ignore({**{train_id: train_id for train_id in range(len(CAMVID))}, CAMVID_VOID: IGNORE})
@@ -48,21 +51,40 @@ class Camvid(FileDataset):
     """
 
     def __init__(self, root: Path, split: str) -> None:
-        """`split`: "train" (367 images), "val" (101), "test" (233), or "trainval", which is train, then val.
+        """Reads the names of one split.
+
+        Args:
+            root: where CamVid lies.
+            split: "train" (367 images), "val" (101), "test" (233), or "trainval", which is train, then val. To score
+                what a network makes of streets that it was not trained on: a drive ("0006R0", "0001TP", "0016E5") is
+                the images of trainval that are of it, "without-0006R0" and so on are the others.
 
         Raises:
             UsageError: no such split.
             InputError: none of the layouts lies at `root`, or an image has no label.
         """
-        check_split(split, (*SPLITS, "trainval"), "CamVid")
+        check_split(split, (*SPLITS, "trainval", *DRIVES, *map("without-{}".format, DRIVES)), "CamVid")
         root = Path(root)
         self.layout = _layout(root)
-        parts = ("train", "val") if split == "trainval" else (split,)
+        parts = (split,) if split in SPLITS else ("train", "val")
         if self.layout == "original":
-            super().__init__(CAMVID, _original_items(root, parts), ColourLabels(_COLOURS))
+            items = _original_items(root, parts)
+            read_label: LabelReader = ColourLabels(_COLOURS)
         else:
-            items = [item for part in parts for item in _folder_items(root, self.layout, part)]
-            super().__init__(CAMVID, check_label_files(items), IdLabels(SEGNET_IDS))
+            found = [item for part in parts for item in _folder_items(root, self.layout, part)]
+            items = check_label_files(found)
+            read_label = IdLabels(SEGNET_IDS)
+        drive = split.removeprefix("without-")
+        if drive in DRIVES:
+            items = [item for item in items if (drive_of(item.name) == drive) == (drive == split)]
+            if not items:
+                raise InputError(f"{root}: no images of CamVid's split {split}")
+        super().__init__(CAMVID, items, read_label)
+
+
+def drive_of(name: str) -> str:
+    """The drive that a frame is of, by its name ("0001TP_006690")."""
+    return name.partition("_")[0]
 
 
 def published_split(name: str) -> str:
@@ -71,8 +93,8 @@ def published_split(name: str) -> str:
     Sequence 0016E5 was labelled at 1 Hz and in one stretch at 15 Hz: that stretch is val. Seq05VD and the
     second half of 0001TP, the sequence at dusk, are test.
     """
-    sequence, _, frame = name.partition("_")
-    number = int(frame.lstrip("f"))
+    sequence = drive_of(name)
+    number = int(name.removeprefix(f"{sequence}_").lstrip("f"))
     if sequence == "Seq05VD" or (sequence == "0001TP" and number > 8520):
         return "test"
     if sequence == "0016E5" and 7959 <= number <= 8159:
