@@ -87,6 +87,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "segmenter": ("backends", "draw", "images", "labels", "metadata", "pipeline", "preprocess", "upsample"),
     "submission": ("labels",),
     "training": (
+        "backends",
         "checkpoint",
         "data",
         "fetch",

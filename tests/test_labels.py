@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bcpnet.labels import CAMVID, CITYSCAPES, ClassSet
+from bcpnet.labels import CAMVID, CAMVID_32, CITYSCAPES, ClassSet, classes_within
 
 COLOURS = ((0, 0, 0), (9, 9, 9))
 
@@ -41,3 +43,49 @@ def test_the_palette_is_the_colours_then_black(classes: ClassSet) -> None:
     assert palette.dtype == np.uint8
     np.testing.assert_array_equal(palette[: len(classes)], classes.colours)
     assert not palette[len(classes) :].any()
+
+
+# What each of Cityscapes' classes is called among the 32 of the original CamVid.
+IN_CAMVIDS_WORDS = {
+    "road": "Road", "sidewalk": "Sidewalk", "building": "Building", "wall": "Wall", "fence": "Fence",
+    "pole": "Column_Pole", "traffic light": "TrafficLight", "traffic sign": "SignSymbol", "vegetation": "Tree",
+    "terrain": "VegetationMisc", "sky": "Sky", "person": "Pedestrian", "rider": "Bicyclist", "car": "Car",
+    "truck": "Truck_Bus", "bus": "Truck_Bus", "train": "Train", "motorcycle": "MotorcycleScooter",
+    "bicycle": "Bicyclist",
+}  # fmt: skip
+
+
+def test_cityscapes_classes_join_those_that_camvids_own_do() -> None:
+    """By the published grouping of CamVid's 32 classes into 11."""
+    expected: list[list[int]] = [[] for _ in CAMVID.names]
+    for index, name in enumerate(CITYSCAPES.names):
+        _, train_id = CAMVID_32[IN_CAMVIDS_WORDS[name]]
+        assert train_id is not None
+        expected[train_id].append(index)
+    assert classes_within(CAMVID, CITYSCAPES) == expected
+    assert all(expected)
+
+
+def _class_set(names: list[str]) -> ClassSet:
+    return ClassSet("some", tuple(names), tuple((index, 0, 0) for index in range(len(names))))
+
+
+some_names = st.lists(st.sampled_from([*CAMVID.names, *CITYSCAPES.names]), min_size=1, max_size=20, unique=True)
+
+
+@given(names=some_names, others=some_names)
+def test_elsewhere_a_class_is_known_by_its_name(names: list[str], others: list[str]) -> None:
+    within = classes_within(_class_set(names), _class_set(others))
+    assert [[others[index] for index in ids] for ids in within] == [[name] * (name in others) for name in names]
+
+
+@pytest.mark.parametrize("classes", [CAMVID, CITYSCAPES])
+def test_every_class_means_itself(classes: ClassSet) -> None:
+    assert classes_within(classes, classes) == [[index] for index in range(len(classes))]
+
+
+def test_a_class_of_camvid_is_no_part_of_one_of_cityscapes() -> None:
+    """Its cars are trucks too: only what is called the same is the same."""
+    found = classes_within(CITYSCAPES, CAMVID)
+    named = {CITYSCAPES.names[index]: [CAMVID.names[i] for i in ids] for index, ids in enumerate(found) if ids}
+    assert named == {name: [name] for name in ("road", "building", "fence", "pole", "sky", "car")}

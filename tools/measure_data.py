@@ -23,7 +23,7 @@ from bcpnet.files import write_bytes
 from bcpnet.machine import describe_machine
 from bcpnet.training import batches as batches_module
 from bcpnet.training.augment import augment
-from bcpnet.training.batches import Batches, RunSampler
+from bcpnet.training.batches import Batches, Examples, RunSampler
 from bcpnet.training.fit import Progress, fit
 from bcpnet.training.recipes import recipe
 
@@ -43,13 +43,16 @@ def main() -> None:
     if options.from_disk:
         batches_module._MEMORY_BYTES = 0
 
-    source = Batches(train, what.short_side, torch.device("cpu"), what.workers)
+    source = Batches(Examples(train, what.short_side), torch.device("cpu"), what.workers)
     sampler = RunSampler(len(train), what.batch, what.micro_batch, range(WARMUP + STEPS), what.seed)
     generator = torch.Generator().manual_seed(0)
     scale, crop_hw = (what.scale_min, what.scale_max), (what.crop_h, what.crop_w)
     began = 0.0
-    for index, (images, labels, _) in enumerate(source.run(sampler)):
-        augment(images, labels, crop_hw=crop_hw, scale=scale, flip=what.flip, jitter=what.jitter, generator=generator)
+    for index, examples in enumerate(source.run(sampler)):
+        augment(
+            examples, short_side=what.short_side, crop_hw=crop_hw, scale=scale, flip=what.flip, jitter=what.jitter,
+            generator=generator,
+        )  # fmt: skip
         if index == WARMUP - 1:
             began = time.perf_counter()
     data_images_per_s = STEPS * what.batch / (time.perf_counter() - began)

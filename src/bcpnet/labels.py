@@ -133,6 +133,30 @@ CITYSCAPES = ClassSet("cityscapes", tuple(row[0] for row in _CITYSCAPES), tuple(
 CITYSCAPES_LABEL_IDS = tuple(row[2] for row in _CITYSCAPES)  # label id of each train id
 CITYSCAPES_MAX_LABEL_ID = 33  # the files hold 0..33
 
+# The class of CamVid that each class of Cityscapes belongs to, by meaning.
+_CITYSCAPES_IN_CAMVID = {
+    "road": "road", "sidewalk": "pavement", "building": "building", "wall": "building", "fence": "fence",
+    "pole": "pole", "traffic light": "sign", "traffic sign": "sign", "vegetation": "tree", "terrain": "tree",
+    "sky": "sky", "person": "pedestrian", "rider": "bicyclist", "car": "car", "truck": "car", "bus": "car",
+    "train": "car", "motorcycle": "bicyclist", "bicycle": "bicyclist",
+}  # fmt: skip
+
+
+def classes_within(classes: ClassSet, others: ClassSet) -> list[list[int]]:
+    """For each class of `classes`, the train ids in `others` that mean it or a part of it; empty where none does.
+
+    A class of the same name means the same. Of Cityscapes' classes it is known which of CamVid's they belong to.
+
+    Example:
+        >>> from bcpnet.labels import CAMVID, CITYSCAPES, classes_within
+        >>> within = classes_within(CAMVID, CITYSCAPES)
+        >>> [CITYSCAPES.names[train_id] for train_id in within[CAMVID.names.index("bicyclist")]]
+        ['rider', 'motorcycle', 'bicycle']
+    """
+    known = _CITYSCAPES_IN_CAMVID if (classes, others) == (CAMVID, CITYSCAPES) else {}
+    meaning = [known.get(name, name) for name in others.names]
+    return [[index for index, name in enumerate(meaning) if name == own] for own in classes.names]
+
 
 def lookup_table(train_id_of: dict[int, int]) -> npt.NDArray[np.uint8]:
     """256 uint8 entries: value in a label file -> train id; values not named become IGNORE."""

@@ -71,3 +71,9 @@ def bad(tmp_path_factory: pytest.TempPathFactory, onnx_path: Path) -> Path:
 def no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine would see a line of progress now and then among the lines counted here."""
     monkeypatch.setattr(Status, "show", lambda *_, **__: None)
+
+
+@pytest.fixture(autouse=True)
+def _memory_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bcpnet train` here must not change how this process, in which all tests run, keeps its memory."""
+    monkeypatch.setattr("bcpnet.cli.train.keep_memory", lambda: True)

@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_data import make_camvid, save
 from fake_training import CLASSES, Shades, pointwise, tiny_recipe
+from random_networks import random_network
 from safetensors.torch import load_file, save_file
 
-from bcpnet.checkpoint import load_checkpoint
+from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.data.base import Sample
+from bcpnet.data.camvid import Camvid
 from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation import evaluate
+from bcpnet.metadata import Metadata
 from bcpnet.networks import build
 from bcpnet.training import batches, initial
 from bcpnet.training import fit as fit_module
@@ -273,6 +277,87 @@ def test_read_ahead_it_is_the_same_run(tmp_path: Path, monkeypatch: pytest.Monke
     _assert_same_run(tmp_path / "kept", tmp_path / "ahead")
 
 
+def _with_unlabelled(folder: Path) -> Recipe:
+    """Half of each batch is of a folder of seven images of two sizes, one larger than what it is trained at."""
+    teacher = folder / "teacher.safetensors"
+    save_checkpoint(teacher, random_network("bcpnet", len(CLASSES)), Metadata("bcpnet", {}, CLASSES, 32))
+    for index, sample in enumerate(Shades(7, ((24, 40), (64, 48)), seed=2).samples):
+        save(sample.image, folder / "streets" / f"{index}.png")
+    return tiny_recipe(
+        epochs=1, micro_batch=2, unlabelled=str(folder / "streets"), unlabelled_batch=2, teacher=str(teacher),
+        class_weights="log", ema_decay=0.9,
+    )  # fmt: skip
+
+
+def test_with_unlabelled_images_it_resumes_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept in memory as a whole, read ahead in halves; an epoch is a pass over what is labelled."""
+    recipe = _with_unlabelled(tmp_path)
+    seen = _fit(recipe, tmp_path / "whole")
+    assert [progress.step for progress in seen] == list(range(1, 9))
+    monkeypatch.setattr(batches, "_MEMORY_BYTES", 0)
+    recipe = dataclasses.replace(recipe, workers=1)
+    with pytest.raises(RunInterruptedError, match=r"stopped at step 3 of 8"):
+        _fit(recipe, tmp_path / "halves", report=_stop_at(3))
+    _fit(recipe, tmp_path / "halves", resume=True)
+    _assert_same_run(tmp_path / "whole", tmp_path / "halves")
+    _, metadata = load_checkpoint(tmp_path / "halves" / "last.safetensors")
+    assert metadata.provenance == (
+        "camvid train, 16 images, from random weights; step 8 of 8 (epoch 1 of 1), seed 0, streets without labels, "
+        "teacher teacher.safetensors"
+    )
+
+
+def test_unlabelled_images_count(tmp_path: Path) -> None:
+    """Other images, or none, are another training."""
+    recipe = _with_unlabelled(tmp_path)
+    _fit(recipe, tmp_path / "run", val=None)
+    save(Shades(1, ((24, 40),), seed=3).samples[0].image, tmp_path / "streets" / "6.png")
+    _fit(recipe, tmp_path / "other", val=None)
+    alone = dataclasses.replace(recipe, unlabelled="none", unlabelled_batch=0, batch=2)
+    _fit(alone, tmp_path / "alone", val=None)
+    ends = {(tmp_path / run / "last.safetensors").read_bytes() for run in ("run", "other", "alone")}
+    assert len(ends) == 3
+
+
+def test_soft_labels_serve_again(tmp_path: Path) -> None:
+    """Another run with the same images needs no teacher for them, and is the same; so it is when it goes on."""
+    recipe = _with_unlabelled(tmp_path)
+    _fit(recipe, tmp_path / "first", val=None)
+    (tmp_path / "teacher.safetensors").unlink()
+    recipe = dataclasses.replace(recipe, teacher=str(tmp_path / "first" / "soft_labels.npy"))
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "second", val=None, report=_stop_at(2))
+    _fit(recipe, tmp_path / "second", val=None, resume=True)
+    assert not (tmp_path / "second" / "soft_labels.npy").exists()
+    first, second = (load_file(tmp_path / run / "last.safetensors") for run in ("first", "second"))
+    assert all(torch.equal(second[name], value) for name, value in first.items())
+    _, metadata = load_checkpoint(tmp_path / "second" / "last.safetensors")
+    assert metadata.provenance.endswith(", teacher first/soft_labels.npy")
+    with pytest.raises(
+        InputError, match=r"soft_labels\.npy: not the soft labels of this run's 19 images and 3 classes$"
+    ):
+        _fit(recipe, tmp_path / "third", train=Shades(12), val=None)
+    assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.parametrize("classes", [1, 5])
+def test_soft_labels_of_other_classes(classes: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "soft.npy", np.zeros((16, classes, 8, 12), np.uint8))
+    with pytest.raises(InputError, match=r"soft\.npy: not the soft labels"):
+        _fit(tiny_recipe(epochs=1, teacher=str(tmp_path / "soft.npy")), tmp_path / "run", val=None)
+
+
+def test_resuming_with_fewer_unlabelled_images(tmp_path: Path) -> None:
+    recipe = _with_unlabelled(tmp_path)
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "run", val=None, report=_stop_at(1))
+    (tmp_path / "streets" / "3.png").unlink()
+    with pytest.raises(
+        InputError, match=r"soft_labels\.npy: not the soft labels of this run's 22 images and 3 classes$"
+    ):
+        _fit(recipe, tmp_path / "run", val=None, resume=True)
+
+
 def test_a_finished_run_resumes_to_nothing(finished: tuple[Path, list[Progress]]) -> None:
     run, _ = finished
     before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
@@ -371,10 +456,11 @@ def test_pretrained_weights_are_where_it_starts(tmp_path: Path) -> None:
     recipe = tiny_recipe(
         options={"encoder": "mobilenet_v2_050", "width": 16}, pretrained=str(path), lr=1e-12, epochs=1, weight_decay=0.0
     )
+    train = Shades(16, ((32, 48), (48, 32), (24, 24)))  # all are looked at before it starts
     with pytest.raises(RunInterruptedError):
-        _fit(recipe, tmp_path / "run", report=_stop_at(1))
+        _fit(recipe, tmp_path / "run", train=train, report=_stop_at(1))
     path.unlink()  # needed once: a resumed run has its weights
-    _fit(recipe, tmp_path / "run", resume=True)
+    _fit(recipe, tmp_path / "run", train=train, resume=True)
     trained = load_file(tmp_path / "run" / "last.safetensors")
     torch.testing.assert_close(trained["encoder.stem.0.weight"], tensors["stem.weight"])
     _, metadata = load_checkpoint(tmp_path / "run" / "last.safetensors")
@@ -496,6 +582,18 @@ def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:
             r"none\.safetensors: cannot read pre-trained weights",
         ),
         ({"teacher": "nobody"}, {}, UsageError, "unknown weights 'nobody'"),
+        (
+            {"unlabelled": "nowhere", "unlabelled_batch": 2, "teacher": "camvid"},
+            {},
+            InputError,
+            r"^nowhere: no images \(\.png \.jpg \.jpeg\) in it$",
+        ),
+        (
+            {"unlabelled": "required", "unlabelled_batch": 2, "teacher": "camvid"},
+            {},
+            UsageError,
+            "wants images without labels: name their folder",
+        ),
         ({"network": "unet"}, {}, UsageError, "unknown network 'unet'"),
         ({}, {"accelerator": "abacus"}, UsageError, "cannot train on 1 x abacus"),
         ({}, {"devices": 0}, UsageError, "cannot train on 0 x cpu"),
@@ -627,3 +725,14 @@ def test_two_processes_train_what_one_does(tmp_path: Path, monkeypatch: pytest.M
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5)
     scores = [[line["miou"] for line in _history(tmp_path / name)] for name in ("one", "two")]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("split", ["trainval", "0016E5", "without-0001TP"])
+def test_what_is_trained_on_is_not_scored(split: str, tmp_path: Path) -> None:
+    make_camvid(tmp_path / "camvid", "folders")
+    train, val = (Camvid(tmp_path / "camvid", name) for name in (split, "val"))
+    with pytest.raises(
+        UsageError, match=r"2 of the 2 images of val-split are in train-split, too: .* --val-split none"
+    ):
+        fit(tiny_recipe(), train, val, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bcpnet.labels import IGNORE
@@ -144,6 +148,72 @@ def test_lovasz_of_certain_predictions_is_one_minus_the_iou_of_our_metric() -> N
     torch.testing.assert_close(lovasz_softmax(probabilities, labels), expected)
     order = torch.randperm(500, generator=generator)
     torch.testing.assert_close(lovasz_softmax(probabilities[order], labels[order]), expected)
+
+
+def _lovasz_of_class(probabilities: npt.NDArray[np.float64], of_class: npt.NDArray[np.bool_]) -> float:
+    """Berman et al. 2018, a pixel at a time: the largest errors first, each counts as much as the Jaccard loss grows
+    when its pixel joins the mispredicted ones (their Eq. 5 and 8).
+    """
+    errors = np.where(of_class, 1 - probabilities, probabilities)
+    wrong, before, total = np.zeros(len(errors), bool), 0.0, 0.0
+    for pixel in np.argsort(-errors):
+        wrong[pixel] = True
+        loss = wrong.sum() / (of_class | wrong).sum()
+        total += errors[pixel] * (loss - before)
+        before = loss
+    return float(total)
+
+
+def _lovasz(probabilities: Tensor, labels: Tensor) -> float:
+    present = sorted({*labels.tolist()})
+    return float(
+        np.mean([_lovasz_of_class(probabilities[:, k].double().numpy(), labels.numpy() == k) for k in present])
+    )
+
+
+@settings(deadline=None)
+@given(pixels=st.integers(1, 40), classes=st.integers(1, 6), certain=st.booleans(), seed=st.integers(0, 1000))
+def test_lovasz_is_that_of_its_paper(pixels: int, classes: int, certain: bool, seed: int) -> None:
+    """Class by class, pixel by pixel; where errors are equal too, and with classes that are never labelled."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(pixels, classes, generator=generator) * 2
+    labels = torch.randint(
+        0, int(torch.randint(1, classes + 1, (), generator=generator)), (pixels,), generator=generator
+    )
+    probabilities = F.one_hot(logits.argmax(1), classes).float() if certain else logits.softmax(1)
+    loss = lovasz_softmax(probabilities, labels)
+    assert loss.shape == ()
+    assert 0 <= loss <= 1
+    assert loss.item() == pytest.approx(_lovasz(probabilities, labels), abs=1e-5)
+
+
+def test_gradient_of_lovasz() -> None:
+    """It is linear as long as the errors keep their order, so differences of the plain definition are exact."""
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.randn(30, 4, generator=generator).softmax(1).requires_grad_()
+    labels = torch.randint(0, 3, (30,), generator=generator)  # one class is never labelled
+    (gradient,) = torch.autograd.grad(lovasz_softmax(probabilities, labels), probabilities)
+    for pixel in range(30):
+        for index in range(4):
+            step = torch.zeros(30, 4, dtype=torch.float64)
+            step[pixel, index] = 1e-6
+            sides = [_lovasz(probabilities.detach() + sign * step, labels) for sign in (1, -1)]
+            assert gradient[pixel, index].item() == pytest.approx((sides[0] - sides[1]) / 2e-6, abs=1e-5)
+
+
+def test_lovasz_sees_every_second_pixel_and_its_label() -> None:
+    logits, labels = _batch()
+    added = segmentation_loss(logits, labels, lovasz=0.5) - segmentation_loss(logits, labels)
+    full = F.interpolate(logits.detach(), size=(19, 28), mode="bilinear", align_corners=False).softmax(1)
+    pixels = [
+        (full[image, :, row, column], labels[image, row, column])
+        for image in range(2)
+        for row in range(0, 19, 2)
+        for column in range(0, 28, 2)
+        if labels[image, row, column] != IGNORE
+    ]
+    expected = _lovasz(torch.stack([one for one, _ in pixels]), torch.stack([label for _, label in pixels]))
+    assert added.item() == pytest.approx(0.5 * expected, abs=1e-5)
 
 
 def test_lovasz_is_added_with_its_weight_and_leads_downhill() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_training import tiny_recipe
+from fake_training import CLASSES, tiny_recipe
 from full_disk import full_disk
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
@@ -70,7 +70,9 @@ def test_decay_of_the_optimizers() -> None:
 
 def test_initial_weights_follow_from_the_seed() -> None:
     def weights(seed: int) -> torch.Tensor:
-        return torch.cat([p.detach().flatten() for p in make_network(tiny_recipe(seed=seed), 3, None).parameters()])
+        return torch.cat(
+            [p.detach().flatten() for p in make_network(tiny_recipe(seed=seed), CLASSES, None).parameters()]
+        )
 
     assert torch.equal(weights(0), weights(0))
     assert not torch.equal(weights(0), weights(1))

@@ -24,7 +24,7 @@ def _built(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Recipe:
     monkeypatch.setattr(train, "open_dataset", lambda *_: Shades(1))
     monkeypatch.setattr(fit, "fit", lambda what, *_, **__: fitted.append(what))
     assert train.run(train.Train(Path("unused"), replace(recipe("streets"), **changes))) == 0
-    make_network(fitted[0], 3, None)
+    make_network(fitted[0], Shades.classes, None)
     return fitted[0]
 
 

@@ -7,10 +7,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bcpnet.data import DATASETS
 from bcpnet.errors import UsageError
 from bcpnet.networks import build
+from bcpnet.training import batches
 from bcpnet.training.module import learning_rate
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
 
@@ -94,14 +97,30 @@ def test_unknown_recipe() -> None:
         ({"workers": -1}, "workers -1"),
         ({"lr": float("nan")}, "lr nan: need a finite number"),
         ({"scale_max": float("inf")}, "scale-max inf: need a finite number"),
-        ({"train_split": "trainval"}, "trainval holds val: .*add --val-split none"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
+        ({"unlabelled": "streets", "unlabelled_batch": 2}, "unlabelled streets: images without labels need a teacher"),
+        ({"unlabelled": "streets", "teacher": "camvid"}, "unlabelled and unlabelled-batch go together"),
+        ({"unlabelled_batch": 2, "teacher": "camvid"}, "unlabelled and unlabelled-batch go together"),
+        ({"unlabelled": "streets", "unlabelled_batch": 8}, r"unlabelled-batch 8: need 0 to batch - 1 \(7\)"),
+        ({"unlabelled": "streets", "unlabelled_batch": -1}, "unlabelled-batch -1: need 0 to batch - 1"),
     ],
 )
 def test_contradictions(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe(**fields)
+
+
+@given(samples=st.integers(1, 500), labelled=st.integers(1, 20), unlabelled=st.integers(0, 20))
+def test_an_epoch_is_a_pass_over_what_is_labelled(samples: int, labelled: int, unlabelled: int) -> None:
+    """The steps are those of a run without the others, whose batches are that much smaller."""
+    batch = labelled + unlabelled
+    folder = {"unlabelled": "streets", "teacher": "camvid"} if unlabelled else {}
+    steps = Recipe(batch=batch, micro_batch=batch, unlabelled_batch=unlabelled, **folder).steps_per_epoch(samples)
+    assert steps >= 1
+    assert steps == 1 or steps * labelled <= samples
+    assert samples < (steps + 1) * labelled
+    assert steps == batches.steps_per_epoch(samples, labelled)  # by which samples are dealt
 
 
 def test_poly_learning_rate_of_the_paper() -> None:

@@ -10,6 +10,7 @@ from bcpnet.cli.common import Flag, OptionalPath, Status, duration
 from bcpnet.cli.complain import complain
 from bcpnet.data import open_dataset
 from bcpnet.errors import UsageError
+from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
 
 if TYPE_CHECKING:
@@ -64,9 +65,12 @@ def run(options: Train) -> int:
         )
     if what.teacher == "required":
         raise UsageError("this recipe learns from a teacher: add --teacher FILE.safetensors")
+    if what.unlabelled == "required":
+        raise UsageError("this recipe learns from images without labels: add --unlabelled DIR")
     train = open_dataset(what.dataset, options.root, what.train_split)
     val = None if what.val_split == "none" else open_dataset(what.dataset, options.root, what.val_split)
 
+    keep_memory()  # before PyTorch is there
     from bcpnet.training.fit import RunInterruptedError, fit
 
     try:

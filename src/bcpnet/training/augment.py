@@ -1,6 +1,8 @@
-"""Augmentation of whole batches: one geometry for images and labels, then colour for images alone."""
+"""Augmentation: one geometry for images and labels, then colour for images alone."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +10,15 @@ from torch import Tensor
 
 from bcpnet.labels import IGNORE
 from bcpnet.networks.frames import normalise
+from bcpnet.preprocess import network_size_hw
+from bcpnet.training.batches import Example
 from bcpnet.training.soft_labels import UNIT
 
-_SOFT_STRIDE = 4
+_LABEL_STRIDE, _SOFT_STRIDE = 2, 4
 
 
 def random_geometry(
-    batch: int,
-    size_hw: tuple[int, int],
+    sizes_hw: list[tuple[int, int]],
     crop_hw: tuple[int, int],
     scale: tuple[float, float],
     flip: bool,
@@ -24,25 +27,25 @@ def random_geometry(
     """Random scale, position of the crop and mirroring, one per image.
 
     Args:
-        batch: number of images.
-        size_hw: their size.
+        sizes_hw: of the N images at scale 1.
         crop_hw: size of the crops.
         scale: smallest and largest factor, drawn uniformly.
         flip: mirror with probability one half.
         generator: its device is the result's.
 
     Returns:
-        batch x 2 x 3 float32 maps from crop to image, for `torch.nn.functional.affine_grid`. A crop larger than the
+        N x 2 x 3 float32 maps from crop to image, for `torch.nn.functional.affine_grid`. A crop larger than the
         scaled image contains all of it, at a random place.
     """
     device = generator.device
 
     def uniform() -> Tensor:
-        return torch.rand(batch, generator=generator, device=device)
+        return torch.rand(len(sizes_hw), generator=generator, device=device)
 
     factor = scale[0] + (scale[1] - scale[0]) * uniform()
-    theta = torch.zeros(batch, 2, 3, device=device)
-    for row, (size, crop) in enumerate(((size_hw[1], crop_hw[1]), (size_hw[0], crop_hw[0]))):
+    theta = torch.zeros(len(sizes_hw), 2, 3, device=device)
+    heights, widths = torch.tensor(sizes_hw, device=device).T
+    for row, (size, crop) in enumerate(((widths, crop_hw[1]), (heights, crop_hw[0]))):
         scaled = factor * size
         start = uniform() * (scaled - crop)  # negative where the crop is larger
         # Normalised coordinates run from -1 to 1 over the whole side: x_image = a * x_crop + b.
@@ -53,39 +56,36 @@ def random_geometry(
     return theta
 
 
-def warp(images: Tensor, labels: Tensor, theta: Tensor, crop_hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Cuts crops from a batch: images bilinearly, labels by nearest neighbour.
+def warp(images: Tensor, theta: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Cuts crops, bilinearly: N C H W float32 -> N C h w; 0 beyond the image.
 
     Args:
-        images: N 3 H W float32, normalised, so that 0 is the padding.
-        labels: N H W uint8; padding becomes IGNORE.
+        images: normalised, so that 0 is grey.
         theta: N x 2 x 3 from `random_geometry`.
-        crop_hw: size of the crops.
-
-    Returns:
-        N 3 h w float32 and N h w int64.
+        size_hw: size of the result, h and w.
     """
-    grid = F.affine_grid(theta, [len(images), 3, *crop_hw], align_corners=False)
-    crops = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = F.affine_grid(theta, [len(images), 1, *size_hw], align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def warp_labels(labels: Tensor, theta: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """Cuts the same crops from N H W uint8 labels, by nearest neighbour: N h w int64; IGNORE beyond the image."""
+    grid = F.affine_grid(theta, [len(labels), 1, *size_hw], align_corners=False)
     # Shifted so that zero padding means IGNORE.
     shifted = labels[:, None].float() - IGNORE
     cut = F.grid_sample(shifted, grid, mode="nearest", padding_mode="zeros", align_corners=False)
-    return crops, (cut[:, 0] + IGNORE).long()
+    return (cut[:, 0] + IGNORE).long()
 
 
 def warp_soft(soft: Tensor, theta: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Cuts the same crops from soft labels, bilinearly.
+    """Cuts the same crops from soft labels: N K h w float32 probabilities; 0 for all classes beyond the image.
 
     Args:
-        soft: N K h w uint8, in units of 1 / UNIT, of the whole images.
+        soft: N K a b uint8, in units of 1 / UNIT, of the whole images.
         theta: as of `warp`.
         size_hw: size of the result; that of the crops divided by the stride that is wanted.
-
-    Returns:
-        N K size_hw float32 probabilities; 0 for all classes beyond the image.
     """
-    grid = F.affine_grid(theta, [len(soft), soft.shape[1], *size_hw], align_corners=False)
-    return F.grid_sample(soft.float() / UNIT, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return warp(soft.float() / UNIT, theta, size_hw)
 
 
 def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -> Tensor:
@@ -106,37 +106,57 @@ def colour_jitter(images: Tensor, strength: float, generator: torch.Generator) -
     return ((images + 1) * factor(1, strength) * factor(3, strength / 4) - 1).clamp(-1, 1)
 
 
+class Crops(NamedTuple):
+    """What a network is trained on.
+
+    Attributes:
+        inputs: N 3 h w float32 network input, channels last in memory.
+        labels: N ceil(h/2) ceil(w/2) int64: of every second pixel both ways. The crops lie at random, so nothing is
+            lost, and the loss takes a quarter of its time.
+        soft: N K ceil(h/4) ceil(w/4) float32 soft labels, or None.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    soft: Tensor | None
+
+
 def augment(
-    images: Tensor,
-    labels: Tensor,
-    soft: Tensor | None = None,
+    examples: list[Example],
     *,
+    short_side: int,
     crop_hw: tuple[int, int],
     scale: tuple[float, float],
     flip: bool,
     jitter: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Random crops of a batch. Same generator, same crops.
+) -> Crops:
+    """Random crops of images of any size. Same generator, same crops.
 
     Args:
-        images: N 3 H W uint8.
-        labels: N H W uint8.
-        soft: N K a b uint8 soft labels of the images, if there are any.
+        examples: at least one; all with soft labels or none.
+        short_side: short side of an image at scale 1.
         crop_hw: size of the crops, h and w.
         scale: smallest and largest factor before the crop.
         flip: mirror half of them.
         jitter: strength of `colour_jitter`.
         generator: of everything random.
-
-    Returns:
-        N 3 h w float32 network input, N h w int64 labels, and N K ceil(h/4) ceil(w/4) float32 soft labels or None.
     """
-    inputs = normalise(images)
+    sizes_hw = [network_size_hw((example.image.shape[1], example.image.shape[2]), short_side) for example in examples]
+    thetas = random_geometry(sizes_hw, crop_hw, scale, flip, generator)
+    inputs, labels, soft = [], [], []
+    for example, theta in zip(examples, thetas[:, None], strict=True):
+        inputs.append(warp(normalise(example.image[None]), theta, crop_hw))
+        labels.append(warp_labels(example.label[None], theta, _divided(crop_hw, _LABEL_STRIDE)))
+        if example.soft is not None:
+            soft.append(warp_soft(example.soft[None], theta, _divided(crop_hw, _SOFT_STRIDE)))
+    crops = torch.cat(inputs)
     if jitter > 0:
-        inputs = colour_jitter(inputs, jitter, generator)
-    theta = random_geometry(len(images), (images.shape[2], images.shape[3]), crop_hw, scale, flip, generator)
-    crops, cut = warp(inputs, labels, theta, crop_hw)
-    small_hw = (-(-crop_hw[0] // _SOFT_STRIDE), -(-crop_hw[1] // _SOFT_STRIDE))
-    soft_cut = None if soft is None else warp_soft(soft, theta, small_hw)
-    return crops.contiguous(memory_format=torch.channels_last), cut, soft_cut
+        crops = colour_jitter(crops, jitter, generator)
+    return Crops(
+        crops.contiguous(memory_format=torch.channels_last), torch.cat(labels), torch.cat(soft) if soft else None
+    )
+
+
+def _divided(size_hw: tuple[int, int], stride: int) -> tuple[int, int]:
+    return -(-size_hw[0] // stride), -(-size_hw[1] // stride)

@@ -18,10 +18,11 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import Tensor
 
 from bcpnet.data.base import Dataset
+from bcpnet.data.files import FileDataset
+from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import UsageError
-from bcpnet.networks.frames import normalise
 from bcpnet.training.augment import augment
-from bcpnet.training.batches import Batch, Batches, RunSampler, TorchSamples, collate, mix, steps_per_epoch
+from bcpnet.training.batches import Batches, Example, Examples, RunSampler, mix
 from bcpnet.training.initial import make_network
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
@@ -91,7 +92,8 @@ def fit(
 
     Raises:
         UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
-            recipe requires pre-trained weights or a teacher and has none; devices that are not there.
+            recipe requires pre-trained weights or a teacher and has none; `val` holds images of `train`; devices that
+            are not there.
         InputError: unreadable data, weights or state; a state of other data; a loss that is no finite number; a folder
             that cannot be written; memory that does not suffice; another process that failed.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
@@ -100,13 +102,16 @@ def fit(
         raise UsageError('the recipe wants pre-trained encoder weights: name their file, or "none" for random ones')
     if recipe.teacher == "required":
         raise UsageError('the recipe wants a teacher: name its weights, or "none" to do without')
+    if recipe.unlabelled == "required":
+        raise UsageError("the recipe wants images without labels: name their folder")
     check_run(recipe, run, resume)
+    _check_unseen(train, val)
     fabric = _launch(recipe, devices, accelerator)
     with clear_failures(fabric):
         trained = _train(fabric, recipe, train, val, run, resume, report)
     if not fabric.is_global_zero:
         raise SystemExit(0)
-    steps = recipe.epochs * steps_per_epoch(len(train), recipe.batch)
+    steps = recipe.epochs * recipe.steps_per_epoch(len(train))
     if trained.step < steps or trained.loss_steps:
         raise RunInterruptedError(f"stopped at step {trained.step} of {steps}; saved in {run}")
 
@@ -116,12 +121,13 @@ def _train(
     report: Callable[[Progress], None],
 ) -> Trained:  # fmt: skip
     """The run in one process, until its end or a signal: arguments as of `fit`."""
-    calibration = None if resume else _calibration_images(TorchSamples(train, recipe.short_side))
-    network = make_network(recipe, len(train.classes), calibration)
-    soft = _soft_labels(fabric, recipe, train, run / SOFT_LABELS, resume)
+    calibration = None if resume else _calibration_images(Examples(train, recipe.short_side), recipe)
+    network = make_network(recipe, train.classes, calibration)
+    unlabelled = None if recipe.unlabelled == "none" else Unlabelled(Path(recipe.unlabelled), train.classes)
+    soft = _soft_labels(fabric, recipe, train, unlabelled, run / SOFT_LABELS, resume)
     if fabric.is_global_zero:  # after what may refuse the run
         open_run(recipe, run, resume)
-    batches = Batches(train, recipe.short_side, fabric.device, recipe.workers, soft)
+    batches = Batches(Examples(train, recipe.short_side, soft, unlabelled), fabric.device, recipe.workers)
     trained = Trained(fabric, recipe, network)
     if resume:
         trained.load(run / "state.pt", data_of(train))
@@ -129,12 +135,20 @@ def _train(
     if recipe.class_weights != "none":
         weights = class_weights(batches.pixels_per_class(), recipe.class_weights).to(fabric.device)
 
-    per_epoch = steps_per_epoch(len(train), recipe.batch)
+    per_epoch = recipe.steps_per_epoch(len(train))
     steps = per_epoch * recipe.epochs
     ahead = range(trained.step, steps)
     feed = batches.run(
         RunSampler(
-            len(train), recipe.batch, recipe.micro_batch, ahead, recipe.seed, fabric.global_rank, fabric.world_size
+            len(train),
+            recipe.batch,
+            recipe.micro_batch,
+            ahead,
+            recipe.seed,
+            fabric.global_rank,
+            fabric.world_size,
+            unlabelled=len(unlabelled or ()),
+            unlabelled_batch=recipe.unlabelled_batch,
         )
     )
     # A signal that came during an evaluation has left the last step of an epoch without its line.
@@ -185,6 +199,17 @@ def _train(
     return trained
 
 
+def _check_unseen(train: Dataset, val: Dataset | None) -> None:
+    """Raises UsageError where images that are trained on are scored: that would mean nothing."""
+    if isinstance(train, FileDataset) and isinstance(val, FileDataset):
+        both = {item.image for item in train.items} & {item.image for item in val.items}
+        if both:
+            raise UsageError(
+                f"{len(both)} of the {len(val)} images of val-split are in train-split, too: the score would mean "
+                "nothing; choose another, or --val-split none"
+            )
+
+
 def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
     """Starts a process for each device."""
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else a banner for several processes
@@ -201,24 +226,32 @@ def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
 
 
 def _soft_labels(
-    fabric: Fabric, recipe: Recipe, train: Dataset, path: Path, resume: bool
+    fabric: Fabric, recipe: Recipe, train: Dataset, unlabelled: Unlabelled | None, path: Path, resume: bool
 ) -> npt.NDArray[np.uint8] | None:
     """The teacher's, of a resumed run as they are; None without one."""
     if recipe.teacher == "none":
         return None
-    if fabric.is_global_zero and not (resume and path.exists()):
-        write_soft_labels(recipe.teacher, train, path, fabric.device)
+    if recipe.teacher.endswith(".npy"):
+        path = Path(recipe.teacher)
+    elif fabric.is_global_zero and not (resume and path.exists()):
+        tf32 = torch.backends.cudnn.allow_tf32  # which the teachers' backend switches off
+        write_soft_labels(recipe.teacher, train, unlabelled, recipe.short_side, path)
+        torch.backends.cudnn.allow_tf32 = tf32
     fabric.barrier()
-    return read_soft_labels(path, len(train))
+    return read_soft_labels(path, len(train) + len(unlabelled or ()), len(train.classes))
 
 
-def _calibration_images(samples: TorchSamples) -> Tensor:
+def _calibration_images(examples: Examples, recipe: Recipe) -> Tensor:
     """A few training images, the same in every run."""
-    chosen = np.linspace(0, len(samples) - 1, 16).astype(int)
-    return normalise(collate([samples[int(index)] for index in chosen]).images)
+    chosen = np.linspace(0, len(examples) - 1, 16).astype(int)
+    return augment(
+        [examples[int(index)] for index in chosen],
+        short_side=recipe.short_side, crop_hw=(recipe.crop_h, recipe.crop_w), scale=(1.0, 1.0), flip=False, jitter=0.0,
+        generator=torch.Generator(),
+    ).inputs  # fmt: skip
 
 
-def _step(trained: Trained, recipe: Recipe, feed: Iterator[Batch], lr: float, weights: Tensor | None) -> Tensor:
+def _step(trained: Trained, recipe: Recipe, feed: Iterator[list[Example]], lr: float, weights: Tensor | None) -> Tensor:
     """One optimizer step on the next micro-batches of `feed`; their mean loss."""
     fabric = trained.fabric
     accumulate = recipe.batch // (recipe.micro_batch * fabric.world_size)
@@ -230,11 +263,10 @@ def _step(trained: Trained, recipe: Recipe, feed: Iterator[Batch], lr: float, we
     for group in trained.optimizer.param_groups:
         group["lr"] = lr
     loss = torch.zeros((), device=fabric.device)
-    for part, (images, labels, soft) in enumerate(islice(feed, accumulate)):
-        inputs, targets, soft_targets = augment(
-            images,
-            labels,
-            soft,
+    for part, examples in enumerate(islice(feed, accumulate)):
+        crops = augment(
+            examples,
+            short_side=recipe.short_side,
             crop_hw=(recipe.crop_h, recipe.crop_w),
             scale=(recipe.scale_min, recipe.scale_max),
             flip=recipe.flip,
@@ -243,8 +275,8 @@ def _step(trained: Trained, recipe: Recipe, feed: Iterator[Batch], lr: float, we
         )
         with fabric.no_backward_sync(trained.wrapped, enabled=part < accumulate - 1):
             partial = training_loss(
-                trained.wrapped, inputs, targets, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight, soft_targets,
-                recipe.distil,
+                trained.wrapped, crops.inputs, crops.labels, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight,
+                crops.soft, recipe.distil,
             )  # fmt: skip
             fabric.backward(partial / accumulate)
         loss += partial.detach() / accumulate

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bcpnet.labels import IGNORE
 
-_LOVASZ_STEP = 4
+_LOVASZ_STEP = 2
 
 
 def class_weights(pixels: Tensor, kind: Literal["log", "median"]) -> Tensor:
@@ -44,16 +44,17 @@ def lovasz_softmax(probabilities: Tensor, labels: Tensor) -> Tensor:
     Returns:
         A scalar in 0..1; 0 (with a gradient) where P is 0.
     """
-    losses = []
-    for index in torch.unique(labels).tolist():
-        of_class = (labels == index).float()
-        errors, order = (of_class - probabilities[:, index]).abs().sort(descending=True)
-        of_class = of_class[order]
-        total = of_class.sum()
-        jaccard = 1 - (total - of_class.cumsum(0)) / (total + (1 - of_class).cumsum(0))
-        steps = torch.diff(jaccard, prepend=jaccard.new_zeros(1))
-        losses.append(errors @ steps)
-    return torch.stack(losses).mean() if losses else probabilities.sum()
+    present = torch.unique(labels)
+    if not len(present):
+        return probabilities.sum()
+    of_class = (labels == present[:, None]).float()  # C P: of the classes that are labelled
+    errors, order = (of_class - probabilities.T[present]).abs().sort(dim=1, descending=True)
+    of_class = of_class.gather(1, order)
+    total = of_class.sum(1, keepdim=True)
+    jaccard = 1 - (total - of_class.cumsum(1)) / (total + (1 - of_class).cumsum(1))
+    steps = torch.diff(jaccard, dim=1, prepend=jaccard.new_zeros(len(present), 1))
+    losses: Tensor = (errors * steps).sum(1)
+    return losses.mean()
 
 
 def segmentation_loss(
@@ -80,14 +81,14 @@ def segmentation_loss(
         loss, mass = loss[hardest], mass[hardest]
     total = loss.sum() / mass.sum().clamp(min=1e-6)
     if lovasz > 0:
-        # It sorts pixels for each class. Every fourth both ways will do: crops lie at random.
+        # It sorts pixels for each class. Every second both ways will do: crops lie at random.
         sparse = labels[:, ::_LOVASZ_STEP, ::_LOVASZ_STEP]
         probabilities = full[..., ::_LOVASZ_STEP, ::_LOVASZ_STEP].softmax(1).movedim(1, -1)
         total = total + lovasz * lovasz_softmax(probabilities[sparse != IGNORE], sparse[sparse != IGNORE])
     return total
 
 
-def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
+def distillation_loss(logits: Tensor, soft: Tensor, weights: Tensor | None = None) -> Tensor:
     """Cross-entropy with a teacher's probabilities: their Kullback-Leibler divergence plus a constant.
 
     After Hinton et al. 2015, at temperature 1, pixel by pixel.
@@ -95,10 +96,13 @@ def distillation_loss(logits: Tensor, soft: Tensor) -> Tensor:
     Args:
         logits: N K h w.
         soft: N K H W probabilities; pixels where they are 0 for all classes do not count.
+        weights: K, or None.
 
     Returns:
-        A scalar, the mean over pixels; 0 (with a gradient) if none counts.
+        A scalar, the mean over pixels weighted by class; 0 (with a gradient) if none counts.
     """
+    if weights is not None:
+        soft = soft * weights[:, None, None]
     fitting = F.interpolate(logits.float(), size=soft.shape[-2:], mode="bilinear", align_corners=False)
     return -(soft * fitting.log_softmax(1)).sum() / soft.sum().clamp(min=1e-6)
 
@@ -125,4 +129,4 @@ def training_loss(
     loss = segmentation_loss(logits, labels, weights, ohem, lovasz)
     for extra in auxiliary:
         loss = loss + aux_weight * segmentation_loss(extra, labels, weights, ohem)
-    return loss if soft is None else loss + distil * distillation_loss(logits, soft)
+    return loss if soft is None else loss + distil * distillation_loss(logits, soft, weights)

@@ -32,7 +32,7 @@ class Recipe:
         jitter: strength of brightness, contrast, saturation and colour-cast jitter; 0 for none.
         batch: images per optimizer step, over all devices.
         micro_batch: images per forward pass and device; gradients accumulate up to `batch`.
-        epochs: passes over the training split (an incomplete last batch is dropped).
+        epochs: passes over the training split (an incomplete last batch is dropped; see `unlabelled`).
         optimizer: "sgd" or "adamw".
         lr: initial learning rate.
         momentum: of SGD (AdamW keeps its 0.9, 0.999).
@@ -44,8 +44,12 @@ class Recipe:
         ohem: share of the hardest pixels that count in the loss (1 = all).
         lovasz: weight of the Lovász-softmax loss beside the cross-entropy; 0 for none.
         teacher: weights of bcpnet (as with `pretrained`) whose class probabilities are learnt beside the labels;
-            several with commas between; "none", or "required" to insist on being told.
+            several with commas between; the soft_labels.npy of a run with the same images, for it to serve again;
+            "none", or "required" to insist on being told.
         distil: weight of the loss on them.
+        unlabelled: folder of images without labels, which the teacher's class probabilities are learnt on;
+            "none", or "required" to insist on being told.
+        unlabelled_batch: how many images of `batch` are of that folder.
         aux_weight: weight of the auxiliary heads' losses, for networks that have them.
         ema_decay: decay of the moving average of the weights, which is what gets evaluated and saved; 0 for none.
         precision: "32-true", "bf16-mixed" or "16-mixed".
@@ -82,6 +86,8 @@ class Recipe:
     lovasz: float = 0.0
     teacher: str = "none"
     distil: float = 1.0
+    unlabelled: str = "none"
+    unlabelled_batch: int = 0
     aux_weight: float = 0.4
     ema_decay: float = 0.0
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -99,6 +105,12 @@ class Recipe:
             raise UsageError(f"seed {self.seed}: need 0 to 2**63 - 1")
         if self.batch < 1 or self.micro_batch < 1 or self.batch % self.micro_batch:
             raise UsageError(f"batch {self.batch} is not a multiple of micro-batch {self.micro_batch}")
+        if not 0 <= self.unlabelled_batch < self.batch:
+            raise UsageError(f"unlabelled-batch {self.unlabelled_batch}: need 0 to batch - 1 ({self.batch - 1})")
+        if (self.unlabelled == "none") != (self.unlabelled_batch == 0):
+            raise UsageError("unlabelled and unlabelled-batch go together: a folder, and images of each batch from it")
+        if self.unlabelled != "none" and self.teacher == "none":
+            raise UsageError(f"unlabelled {self.unlabelled}: images without labels need a teacher")
         if not 0 < self.scale_min <= self.scale_max:
             raise UsageError(f"scale-min {self.scale_min} and scale-max {self.scale_max}: need 0 < min <= max")
         if min(self.crop_h, self.crop_w, self.short_side) < 32:
@@ -107,8 +119,6 @@ class Recipe:
             )
         if not 0 < self.ohem <= 1:
             raise UsageError(f"ohem {self.ohem}: a share of the pixels, 0 < ohem <= 1")
-        if self.train_split == "trainval" and self.val_split == "val":
-            raise UsageError("train-split trainval holds val: its score would mean nothing; add --val-split none")
         if self.epochs < 1 or self.eval_epochs < 1:
             raise UsageError("epochs and eval-epochs must be at least 1")
         if not 0 <= self.ema_decay < 1:
@@ -130,6 +140,10 @@ class Recipe:
         ):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name.replace('_', '-')} {getattr(self, name)}: cannot be below 0")
+
+    def steps_per_epoch(self, samples: int) -> int:
+        """Optimizer steps in a pass over so many labelled samples."""
+        return max(1, samples // (self.batch - self.unlabelled_batch))
 
     def to_json(self) -> str:
         """Readable JSON, one field a line."""
@@ -171,9 +185,25 @@ def camvid_distilled() -> Recipe:
     return replace(camvid(), teacher="required")
 
 
+def camvid_streets() -> Recipe:
+    """A leaner `camvid` that also learns what teachers see in streets without labels; crops of a quarter."""
+    ours = camvid()
+    return replace(
+        ours,
+        options={**ours.options, "encoder": "mobilenet_v2_050_lean", "width": 48},
+        crop_h=272,
+        crop_w=368,
+        batch=16,
+        micro_batch=16,
+        teacher="required",
+        unlabelled="required",
+        unlabelled_batch=8,
+    )
+
+
 def camvid_original() -> Recipe:
-    """The paper's own network by our recipe: from random weights, with a teacher."""
-    return replace(camvid_distilled(), options=dict(_PAPER_NETWORK), pretrained="none", epochs=200, eval_epochs=20)
+    """The paper's own network, from random weights, otherwise as `camvid-streets`."""
+    return replace(camvid_streets(), options=dict(_PAPER_NETWORK), pretrained="none", epochs=200, eval_epochs=20)
 
 
 def camvid_paper() -> Recipe:
@@ -241,6 +271,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "camvid": camvid,
     "camvid-teacher": camvid_teacher,
     "camvid-distilled": camvid_distilled,
+    "camvid-streets": camvid_streets,
     "camvid-original": camvid_original,
     "camvid-paper": camvid_paper,
     "cityscapes": cityscapes,

@@ -12,7 +12,6 @@ from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError, UsageError
 from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
-from bcpnet.training.batches import steps_per_epoch
 from bcpnet.training.module import Trained
 from bcpnet.training.recipes import Recipe
 
@@ -53,7 +52,7 @@ def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
 
 def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") -> Metadata:
     """What goes into a checkpoint after `step` steps; `chosen_on` is the split it is the best on, if it was chosen."""
-    per_epoch = steps_per_epoch(len(train), recipe.batch)
+    per_epoch = recipe.steps_per_epoch(len(train))
     done = f"step {step} of {per_epoch * recipe.epochs} (epoch {step // per_epoch} of {recipe.epochs})"
     initial = "random weights" if recipe.pretrained == "none" else _short(recipe.pretrained)
     return Metadata(
@@ -63,6 +62,7 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
         short_side=recipe.short_side,
         provenance=(
             f"{recipe.dataset} {recipe.train_split}, {len(train)} images, from {initial}; {done}, seed {recipe.seed}"
+            + ("" if recipe.unlabelled == "none" else f", {Path(recipe.unlabelled).resolve().name} without labels")
             + ("" if recipe.teacher == "none" else f", teacher {' and '.join(map(_short, recipe.teacher.split(',')))}")
             + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
@@ -118,7 +118,7 @@ def end_epoch(
     if not trained.fabric.is_global_zero:
         return
     logger.log_metrics(curves, trained.step)
-    epoch = trained.step // steps_per_epoch(len(train), recipe.batch)
+    epoch = trained.step // recipe.steps_per_epoch(len(train))
     record(run, {"step": trained.step, "epoch": epoch, **line, "seconds": round(trained.seconds, 1)})
     if better:
         best = metadata_of(recipe, train, trained.step, chosen_on=recipe.val_split)

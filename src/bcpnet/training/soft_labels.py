@@ -7,90 +7,115 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from bcpnet.checkpoint import load_checkpoint
+from bcpnet.backends import open_backend
+from bcpnet.backends.base import Backend
 from bcpnet.data.base import Dataset
+from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import InputError
 from bcpnet.files import atomic_path
-from bcpnet.labels import ClassSet
-from bcpnet.networks.frames import normalise
+from bcpnet.labels import ClassSet, classes_within
 from bcpnet.preprocess import network_size_hw, preprocess
-from bcpnet.weights import resolve
 
 UNIT = 255  # the uint8 that stands for probability 1
-_FACTORS = (1.0, 0.8, 4 / 3)  # of the teacher's own short side; the first sets the size of the soft labels
+_LEAST_POSSIBLE = 0.2  # of the teacher's probability; below, it has seen something else there
+_LOOKS = ((1.0, False), (0.8, True))  # factor of the teacher's own short side; mirrored
+_STRIDE = 4
 
 
-def write_soft_labels(teacher: str, train: Dataset, path: Path, device: torch.device) -> None:
+def write_soft_labels(teacher: str, train: Dataset, unlabelled: Unlabelled | None, short_side: int, path: Path) -> None:
     """Runs a teacher over a split and writes what it sees to an .npy file, whole or not at all.
 
     Args:
-        teacher: weights that ship, by name, or a .safetensors file that bcpnet wrote; several with commas between.
-            Each sees every image at its own `short_side` and two sizes around, mirrored too, and the mean of all
-            counts: a better teacher for no training.
-        train: the split, its images of one size.
-        path: file for N x K x h x w uint8, probabilities in units of 1 / UNIT at the stride of the teacher's logits.
-        device: where the teacher runs.
+        teacher: weights that ship, by name, or a file that bcpnet wrote: .safetensors runs in PyTorch, .onnx in the
+            fastest backend here. Several with commas between. Each sees every image in two sizes, once mirrored
+            (`_LOOKS`), and the mean of all counts: a better teacher for no training.
+        train: the split.
+        unlabelled: further images. Where a coarse label contradicts the teacher, what it allows is what counts, or
+            nothing if that is next to nothing.
+        short_side: short side of the student's images, in pixels.
+        path: file for N x K x h x w uint8, probabilities in units of 1 / UNIT, the split's first. All have a quarter
+            of the size that the split's first image has for the student; images of another aspect are squeezed.
 
     Raises:
         UsageError: no weights of that name.
-        InputError: a teacher of other classes, images of several sizes, a broken sample, a file that cannot be written.
+        InputError: a teacher of other classes, a broken sample, a file that cannot be written.
     """
-    teachers = [_load(name, train.classes, device) for name in teacher.split(",")]
-    size_hw = None
+    teachers = [_load(name, train.classes) for name in teacher.split(",")]
+    first = train[0].image
+    size_hw = tuple(side // _STRIDE for side in network_size_hw((first.shape[0], first.shape[1]), short_side))
+    samples = len(train) + len(unlabelled or ())
+    header = {"descr": "|u1", "fortran_order": False, "shape": (samples, len(train.classes), *size_hw)}
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        for index in range(len(train)):
-            sample = train[index]
-            image_hw = (sample.image.shape[0], sample.image.shape[1])
-            probabilities = _mean_probabilities(teachers, sample.image, device)
-            if size_hw is None:
-                size_hw = image_hw
-                shape = (len(train), *probabilities.shape)
-                # Written as a file: a memory map would crash where the disk is full.
-                np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-            if image_hw != size_hw:
-                raise InputError(
-                    f"{sample.name}: {image_hw[0]}x{image_hw[1]} pixels, others have {size_hw[0]}x{size_hw[1]}: "
-                    "a teacher needs images of one size"
-                )
-            file.write((probabilities * UNIT).round().byte().cpu().numpy().tobytes())
+        # Written as a file: a memory map would crash where the disk is full.
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in range(samples):
+            extra = index - len(train)
+            sample = train[index] if unlabelled is None or extra < 0 else unlabelled[extra]
+            seen = _mean_probabilities(teachers, sample.image, (size_hw[0], size_hw[1]))
+            possible = None if unlabelled is None or extra < 0 else unlabelled.possible(extra)
+            if possible is not None and possible.shape[1:] != sample.image.shape[:2]:
+                raise InputError(f"{sample.name}: its coarse label has another size")
+            if possible is not None:
+                seen = put_right(seen, torch.from_numpy(possible))
+            file.write((seen * UNIT).round().byte().numpy().tobytes())
 
 
-def _load(name: str, classes: ClassSet, device: torch.device) -> tuple[nn.Module, int]:
-    """A teacher and its short side."""
-    network, metadata = load_checkpoint(resolve(name, ".safetensors"))
-    if metadata.classes.names != classes.names:
-        raise InputError(f"teacher {name}: its classes ({metadata.classes.name}) are not those of the training data")
-    return network.to(device), metadata.short_side
+def put_right(probabilities: Tensor, possible: Tensor) -> Tensor:
+    """Probabilities K h w within what is `possible`, K H W bool: renormalised, or 0 where too little of them is."""
+    allowed = F.interpolate(possible[None].float(), size=probabilities.shape[1:], mode="nearest-exact")[0]
+    kept = probabilities * allowed
+    mass = kept.sum(0)
+    return torch.where(mass < _LEAST_POSSIBLE, 0.0, kept / mass.clamp(min=_LEAST_POSSIBLE))
 
 
-@torch.inference_mode()
-def _mean_probabilities(
-    teachers: list[tuple[nn.Module, int]], image: npt.NDArray[np.uint8], device: torch.device
-) -> Tensor:
-    """K h w: what the teachers see in an image at several sizes, as it is and mirrored."""
+class _Teacher(NamedTuple):
+    """A teacher, and for each class of the student its own classes that mean it."""
+
+    backend: Backend
+    within: list[list[int]]
+
+
+def _load(name: str, classes: ClassSet) -> _Teacher:
+    backend = open_backend(name, "auto" if Path(name).suffix.lower() == ".onnx" else "pytorch")
+    within = classes_within(classes, backend.metadata.classes)
+    if not all(within):
+        raise InputError(
+            f"teacher {name}: its classes ({backend.metadata.classes.name}) are not those of the training data"
+        )
+    return _Teacher(backend, within)
+
+
+def _mean_probabilities(teachers: list[_Teacher], image: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> Tensor:
+    """K h w: what the teachers see in an image at their own sizes and beyond."""
     seen: list[Tensor] = []
-    for (network, short_side), factor in product(teachers, _FACTORS):
-        size_hw = network_size_hw((image.shape[0], image.shape[1]), round(factor * short_side))
-        frame = normalise(torch.from_numpy(preprocess(image, size_hw)).to(device).permute(2, 0, 1)[None])
-        for probabilities in (network(frame).softmax(1), network(frame.flip(3)).softmax(1).flip(3)):
-            size = (seen or [probabilities])[0].shape[-2:]
-            seen.append(F.interpolate(probabilities.float(), size=size, mode="bilinear", align_corners=False))
-    return torch.stack(seen).mean(0)[0]
+    for (backend, within), (factor, mirrored) in product(teachers, _LOOKS):
+        short_side = round(factor * backend.metadata.short_side)
+        frame = preprocess(image, network_size_hw((image.shape[0], image.shape[1]), short_side))
+        logits = torch.from_numpy(backend(np.ascontiguousarray(frame[:, ::-1] if mirrored else frame)[None]))
+        own = F.interpolate(logits.softmax(1), size=size_hw, mode="bilinear", antialias=True)[0]
+        probabilities = torch.stack([own[ids].sum(0) for ids in within])
+        seen.append(probabilities.flip(2) if mirrored else probabilities)
+    mean = torch.stack(seen).mean(0)
+    return mean / mean.sum(0).clamp(min=1e-6)  # a teacher may know classes that the student does not
 
 
-def read_soft_labels(path: Path, samples: int) -> npt.NDArray[np.uint8]:
-    """What `write_soft_labels` wrote of so many samples, read as it is used. Raises InputError for any other file."""
+def read_soft_labels(path: Path, samples: int, classes: int) -> npt.NDArray[np.uint8]:
+    """What `write_soft_labels` wrote of so many samples and classes, read as it is used.
+
+    Raises InputError for any other file.
+    """
     try:
         soft: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{path}: soft labels cannot be read: {error}") from error
-    if soft.dtype != np.uint8 or soft.ndim != 4 or len(soft) != samples:
-        raise InputError(f"{path}: not the soft labels of this run's {samples} images")
+    if soft.dtype != np.uint8 or soft.ndim != 4 or soft.shape[:2] != (samples, classes):
+        raise InputError(f"{path}: not the soft labels of this run's {samples} images and {classes} classes")
     return soft
