@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bcpnet.video import VideoWriter
+from bcpnet.media.video import VideoWriter
 
 RNG = np.random.default_rng(0)
 

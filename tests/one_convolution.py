@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bcpnet.frames.preprocess import MEAN, SCALE
 from bcpnet.labels import CAMVID, ClassSet
 from bcpnet.metadata import Metadata
-from bcpnet.preprocess import MEAN, SCALE
 
 METADATA = Metadata("bcpnet", {"encoder": "none"}, CAMVID, short_side=360, provenance="made by a test")
 

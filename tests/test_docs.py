@@ -12,7 +12,7 @@ import pytest
 from tools_here import load_tool
 
 from bcpnet.benchmark.ceilings import Ceilings
-from bcpnet.benchmark.contest import Row
+from bcpnet.benchmark.comparison import Row
 from bcpnet.benchmark.memory import Memory
 from bcpnet.benchmark.timing import Times, Timing
 from bcpnet.cli.main import VERBS

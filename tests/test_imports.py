@@ -13,115 +13,89 @@ import bcpnet
 
 SOURCE = Path(bcpnet.__file__).parent
 
-# Module or package -> what it may import of bcpnet, beside itself. The longest name that fits counts.
+# The rooms of the house, from the top floor down: nobody opens a door upward, or to a neighbour on the same floor,
+# but where DOORS_ON_A_FLOOR has one.
+FLOORS: tuple[tuple[str, ...], ...] = (
+    ("__main__",),
+    ("cli",),
+    ("paper",),
+    ("benchmark",),
+    ("prediction",),
+    ("evaluation", "onnx", "segmenter"),
+    ("backends", "training"),
+    ("gpu",),
+    ("networks",),
+    ("data", "metadata"),
+    ("frames", "media", "drawing", "pipeline"),
+    ("native", "machine", "weights"),
+    ("storage",),
+    ("labels", "metrics"),
+    ("errors",),
+)
+DOORS_ON_A_FLOOR = {"training": ("backends",)}
+
+# Room -> the rooms below that it opens. The longest name that fits counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "": ("segmenter",),  # bcpnet/__init__.py
     "__main__": ("cli",),
-    "backends": ("machine", "metadata", "native", "weights"),
-    "backends.native": ("backends.base", "machine", "metadata", "native"),
-    "backends.auto": ("backends", "machine", "native", "preprocess", "weights"),
-    "backends.cuda_fp16": ("backends.base", "checkpoint", "gpu", "metadata"),
-    "backends.openvino": ("backends.base", "backends.onnxruntime", "metadata"),
-    "backends.pytorch": ("backends.base", "checkpoint", "metadata", "networks"),
-    "benchmark": (
-        "backends",
-        "data",
-        "machine",
-        "media",
-        "pipeline",
-        "prediction",
-        "preprocess",
-        "segmenter",
-        "video",
-        "weights",
-    ),
-    "benchmark.networks": (
-        "backends",
-        "benchmark",
-        "checkpoint",
-        "export",
-        "labels",
-        "metadata",
-        "networks",
-        "weights",
-    ),
-    "checkpoint": ("metadata", "networks"),
-    "class_map": ("backends", "upsample"),
     "cli": ("",),  # everything; nobody imports it
-    "data": ("fetch", "images", "labels"),
-    "draw": ("overlay",),
-    "errors": (),
-    "evaluation": ("backends", "data", "labels", "metrics", "pipeline", "preprocess", "upsample"),
-    "export": ("backends", "checkpoint", "metadata", "networks", "preprocess"),
-    "fetch": (),
-    "files": (),
-    "gpu": ("networks", "preprocess"),
-    "images": ("native",),
-    "labels": (),
-    "machine": (),
-    "media": ("images", "video"),
-    "metadata": ("labels", "preprocess"),
-    "metrics": (),
-    "native": (),
-    "networks": ("preprocess",),
-    "overlay": ("native",),
     "paper": (
-        "benchmark",
-        "checkpoint",
-        "data",
-        "draw",
-        "images",
-        "labels",
-        "machine",
-        "metadata",
-        "networks",
-        "preprocess",
-        "segmenter",
+        "benchmark", "data", "drawing", "frames", "labels", "machine", "media", "metadata", "networks", "segmenter",
         "weights",
     ),
-    "pipeline": ("machine",),
-    "prediction": ("draw", "media", "pipeline", "segmenter", "submission"),
-    "preprocess": ("native",),
-    "qdq": (),
-    "quantise": ("backends", "metadata", "preprocess", "qdq"),
-    "segmenter": ("backends", "draw", "images", "labels", "metadata", "pipeline", "preprocess", "upsample"),
-    "submission": ("labels",),
+    "benchmark": (
+        "backends", "data", "frames", "machine", "media", "pipeline", "prediction", "segmenter", "weights",
+    ),
+    "benchmark.networks": ("backends", "benchmark", "labels", "metadata", "networks", "onnx.export", "weights"),
+    "prediction": ("drawing", "media", "pipeline", "segmenter"),
+    "evaluation": ("backends", "data", "frames", "labels", "metrics", "pipeline"),
+    "onnx": ("backends", "frames", "metadata"),
+    "onnx.export": ("backends", "frames", "metadata", "networks"),
+    "segmenter": ("backends", "drawing", "frames", "labels", "media", "metadata", "pipeline"),
+    "backends": ("machine", "metadata", "native", "weights"),
+    "backends.auto": ("backends", "frames", "machine", "native", "weights"),
+    "backends.cuda_fp16": ("backends.base", "gpu", "metadata", "networks.checkpoint"),
+    "backends.native": ("backends.base", "machine", "metadata", "native"),
+    "backends.openvino": ("backends.base", "backends.onnxruntime", "metadata"),
+    "backends.pytorch": ("backends.base", "metadata", "networks"),
     "training": (
-        "backends",
-        "checkpoint",
-        "data",
-        "fetch",
-        "labels",
-        "metadata",
-        "metrics",
-        "networks",
-        "pipeline",
-        "preprocess",
-        "upsample",
-        "weights",
+        "backends", "data", "frames", "labels", "metadata", "metrics", "networks", "pipeline", "storage", "weights",
     ),
-    "upsample": ("native",),
-    "video": (),
+    "gpu": ("frames", "networks"),
+    "networks": ("frames", "metadata"),
+    "data": ("labels", "media.images", "storage"),
+    "metadata": ("frames", "labels"),
+    "frames": ("native",),
+    "media": ("native",),
+    "media.cityscapes_submission": ("labels",),
+    "drawing": ("native",),
+    "pipeline": ("machine",),
+    "native": (),
+    "machine": (),
     "weights": (),
-}
-EVERYONE_MAY_IMPORT = ("errors", "files")
+    "storage": (),
+    "labels": (),
+    "metrics": (),
+    "errors": (),
+}  # fmt: skip
+EVERYONE_MAY_IMPORT = ("errors", "storage.files")
 
 # Packages of the base install, and of the extras: which modules may import them.
 MAY_USE: dict[str, tuple[str, ...]] = {
     "numpy": ("",),
     "PIL": ("",),
     "yaml": ("data",),
-    "av": ("video",),
+    "av": ("media.video",),
     "tyro": ("cli",),
-    "onnxruntime": ("backends", "benchmark.macs", "class_map", "quantise"),
+    "onnxruntime": ("backends", "benchmark.macs", "onnx.class_map", "onnx.quantise"),
     "openvino": ("backends.openvino",),
     "torch": (
         "backends.cuda_fp16",
         "backends.pytorch",
         "benchmark.networks",
-        "benchmark.usual",
-        "checkpoint",
-        "export",
+        "benchmark.baseline",
+        "networks",
+        "onnx.export",
         "gpu",
         "networks",
         "paper.figures",
@@ -130,8 +104,8 @@ MAY_USE: dict[str, tuple[str, ...]] = {
     ),
     "matplotlib": ("paper.plots",),
     "triton": ("gpu",),
-    "safetensors": ("checkpoint", "networks", "training"),
-    "onnx_ir": ("class_map", "export", "qdq", "quantise"),
+    "safetensors": ("networks", "training"),
+    "onnx_ir": ("onnx.class_map", "onnx.export", "onnx.quantised_graph", "onnx.quantise"),
     "lightning_fabric": ("training",),
     "tensorboard": ("training",),
     "tflite": ("networks.encoders.tflite_file",),
@@ -202,11 +176,31 @@ def test_imports_only_what_it_may(module: str) -> None:
     assert _forbidden(module, _modules()[module]) == []
 
 
+def test_nobody_imports_upward() -> None:
+    floor_of = {room: number for number, floor in enumerate(FLOORS) for room in floor}
+    rooms = {module.partition(".")[0] for module in _modules()} - {""}
+    assert rooms == set(floor_of)
+    for module, source in _modules().items():
+        room = module.partition(".")[0]
+        for name in _imports(source) if room else ():
+            other = name.removeprefix("bcpnet.").partition(".")[0]
+            if name.startswith("bcpnet.") and other in floor_of and other != room:
+                below = floor_of[other] > floor_of[room]
+                assert below or other in DOORS_ON_A_FLOOR.get(room, ()), f"{module} imports {name}, upward"
+
+
+def test_the_house_has_few_doors() -> None:
+    assert len([path for path in SOURCE.iterdir() if path.is_file() and path.suffix != ".so"]) <= 12
+    assert len([path for path in SOURCE.iterdir() if path.name != "__pycache__"]) <= 32
+    for path in SOURCE.rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(path.read_text())), f"{path}: say in a sentence what lives there"
+
+
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
-        ("segmenter", "from bcpnet import export, draw", ["bcpnet.export"]),
-        ("upsample", "import numpy as np\nfrom bcpnet.labels import IGNORE", ["bcpnet.labels.IGNORE"]),
+        ("segmenter", "from bcpnet.onnx import export\nfrom bcpnet.drawing import overlay", ["bcpnet.onnx.export"]),
+        ("frames.upsample", "import numpy as np\nfrom bcpnet.labels import IGNORE", ["bcpnet.labels.IGNORE"]),
         ("data.camvid", "def f():\n    import torch.nn", ["torch.nn"]),
         ("backends.onnxruntime", "from bcpnet.networks import build", ["bcpnet.networks.build"]),
         ("backends.pytorch", "import torch\nfrom bcpnet.networks import build", []),
@@ -231,7 +225,7 @@ def test_import_bcpnet_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["segmenter", "evaluation", "data", "media", "benchmark", "submission", "cli.main", "paper.document"]
+    "module", ["segmenter", "evaluation.evaluate", "data", "media.sources", "benchmark", "cli.main", "paper.document"]
 )
 def test_the_base_install_is_enough_for(module: str) -> None:
     loaded = _loaded_by(f"import bcpnet.{module}")

@@ -12,9 +12,9 @@ from fake_data import make_camvid, save
 from random_networks import random_network
 from tools_here import load_tool
 
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.labels import CAMVID, CITYSCAPES
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.training.recipes import recipe
 from bcpnet.weights import path_of
 

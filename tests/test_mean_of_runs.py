@@ -11,7 +11,7 @@ from fake_training import Shades, tiny_recipe
 from tools_here import load_tool
 from torch import nn
 
-from bcpnet.checkpoint import load_checkpoint
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.training.fit import fit
 
 

@@ -10,9 +10,9 @@ import pytest
 from random_networks import random_network
 from tools_here import load_tool
 
-from bcpnet.checkpoint import save_checkpoint
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import save_checkpoint
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from bcpnet.data import open_dataset
-from bcpnet.files import atomic_path, write_bytes
 from bcpnet.machine import describe_machine
+from bcpnet.storage.files import atomic_path, write_bytes
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.recipes import Recipe, camvid
 

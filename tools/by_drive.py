@@ -18,9 +18,9 @@ from typing import Any
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
 from bcpnet.data.camvid import DRIVES
-from bcpnet.evaluation import evaluate
-from bcpnet.files import write_bytes
+from bcpnet.evaluation.evaluate import evaluate
 from bcpnet.machine import describe_machine
+from bcpnet.storage.files import write_bytes
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe

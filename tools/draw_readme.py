@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import bcpnet
-from bcpnet.media import read_video, save_image
+from bcpnet.media.sources import read_video, save_image
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAME = 84

@@ -22,10 +22,10 @@ from typing import Any
 
 from mean_of_runs import mean_of_runs
 
-from bcpnet.checkpoint import save_checkpoint
 from bcpnet.data import open_dataset
 from bcpnet.data.unlabelled import Unlabelled
-from bcpnet.export import export_checkpoint
+from bcpnet.networks.checkpoint import save_checkpoint
+from bcpnet.onnx.export import export_checkpoint
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.pretrained import fetch_pretrained

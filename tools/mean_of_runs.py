@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 
 _SEED = re.compile(r"\bseed (\d+)")
 

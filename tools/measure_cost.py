@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from bcpnet.export import export_onnx
-from bcpnet.files import write_bytes
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
+from bcpnet.onnx.export import export_onnx
+from bcpnet.storage.files import write_bytes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 _BACKENDS = ("native", "onnxruntime", "openvino")

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 
 from bcpnet.data import open_dataset
-from bcpnet.files import write_bytes
 from bcpnet.machine import describe_machine
+from bcpnet.storage.files import write_bytes
 from bcpnet.training import batches as batches_module
 from bcpnet.training.augment import augment
 from bcpnet.training.batches import Batches, Examples, RunSampler

@@ -33,14 +33,14 @@ import torch  # noqa: E402
 from gpu_timing import best_batch, ceilings, describe_gpu, gpu_seconds, kernels_of, threaded_seconds, wall_seconds  # noqa: E402
 from torch import nn  # noqa: E402
 
-from bcpnet.checkpoint import load_checkpoint  # noqa: E402
 from bcpnet.data.streets import Streets  # noqa: E402
-from bcpnet.files import write_bytes  # noqa: E402
+from bcpnet.frames.upsample import upsample_argmax  # noqa: E402
 from bcpnet.machine import describe_machine  # noqa: E402
 from bcpnet.networks import build  # noqa: E402
+from bcpnet.networks.checkpoint import load_checkpoint  # noqa: E402
 from bcpnet.networks.frames import normalise  # noqa: E402
 from bcpnet.networks.info import count_macs  # noqa: E402
-from bcpnet.upsample import upsample_argmax  # noqa: E402
+from bcpnet.storage.files import write_bytes  # noqa: E402
 from bcpnet.weights import path_of  # noqa: E402
 
 SIZES_HW = (

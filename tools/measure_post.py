@@ -25,13 +25,15 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from bcpnet import native, overlay, preprocess, upsample
+from bcpnet import native
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
 from bcpnet.data.streets import Streets
-from bcpnet.files import write_bytes
+from bcpnet.drawing import overlay
+from bcpnet.frames import preprocess, upsample
 from bcpnet.labels import CAMVID
 from bcpnet.machine import describe_machine
+from bcpnet.storage.files import write_bytes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 FULL_HW, NETWORK_HW, VIDEO_HW = (1024, 2048), (360, 640), (1080, 1920)

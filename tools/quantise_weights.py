@@ -19,10 +19,10 @@ from release_weights import RESULTS, WEIGHTS, class_table, score
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
-from bcpnet.export import export_checkpoint
-from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
-from bcpnet.quantise import evenly, quantise_onnx
+from bcpnet.onnx.export import export_checkpoint
+from bcpnet.onnx.quantise import evenly, quantise_onnx
+from bcpnet.storage.files import write_bytes
 
 
 def main() -> None:

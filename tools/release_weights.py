@@ -21,11 +21,11 @@ from typing import Any
 
 from mean_of_runs import mean_of_runs, read_recipe
 
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.cli import main as bcpnet
-from bcpnet.export import export_onnx
-from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
+from bcpnet.onnx.export import export_onnx
+from bcpnet.storage.files import write_bytes
 from bcpnet.weights import path_of, shipped
 
 REPOSITORY = Path(__file__).resolve().parents[1]

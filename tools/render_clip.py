@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bcpnet.data.streets import drive
-from bcpnet.media import VideoWriter
+from bcpnet.media.sources import VideoWriter
 
 CLIP = Path(__file__).resolve().parents[1] / "examples" / "streets.mp4"
 SIZE_HW, FRAMES, FPS, SEED = (360, 640), 120, 25, 7

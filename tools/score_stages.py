@@ -14,10 +14,10 @@ from pathlib import Path
 
 from release_weights import RESULTS, score
 
-from bcpnet.checkpoint import load_checkpoint
-from bcpnet.files import write_bytes
 from bcpnet.machine import describe_machine
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.info import describe
+from bcpnet.storage.files import write_bytes
 
 SIZES = ("270x360", "360x480", "450x600", "540x720", "720x960")  # CamVid's images are 360x480 here
 

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bcpnet.checkpoint import load_checkpoint
-from bcpnet.files import write_bytes
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.info import describe
-from bcpnet.paper.elsewhere import WEIGHTS
 from bcpnet.paper.published import PUBLISHED
+from bcpnet.paper.recorded import WEIGHTS
+from bcpnet.storage.files import write_bytes
 from bcpnet.training.recipes import camvid
 from bcpnet.weights import path_of
 

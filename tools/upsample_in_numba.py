@@ -1,4 +1,4 @@
-"""bcpnet.upsample.upsample_argmax in Numba, to compare with; imported by measure_post.py where Numba is installed."""
+"""`upsample_argmax` in Numba, to compare with; imported by measure_post.py where Numba is installed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from bcpnet.upsample import _cells
+from bcpnet.frames.upsample import _cells
 
 
 def upsample_argmax(logits: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """As `bcpnet.upsample.upsample_argmax`."""
+    """As `bcpnet.frames.upsample.upsample_argmax`."""
     class_map = np.empty(size_hw, np.uint8)
     axes: list[Any] = []
     for n_in, n_out in zip(logits.shape[1:], size_hw, strict=True):

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bcpnet.errors import InputError
+from bcpnet.frames.preprocess import MEAN, SCALE
 from bcpnet.labels import ClassSet
-from bcpnet.preprocess import MEAN, SCALE
 
 KEY = "bcpnet"  # the metadata entry in safetensors and ONNX files alike
 
@@ -83,7 +83,7 @@ def of_onnx(entries: Mapping[str, str], n_classes: int, where: str) -> Metadata:
 
 
 def require_logits(output: str, where: str) -> None:
-    """Raises InputError for a file of `bcpnet.class_map`, told by the name of its output."""
+    """Raises InputError for a file of `bcpnet.onnx.class_map`, told by the name of its output."""
     if output == "class_map":
         raise InputError(f"{where}: returns class maps, for other programs; bcpnet reads exports without --class-map")
 

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from bcpnet import draw
 from bcpnet.backends import open_backend
 from bcpnet.backends.base import Backend, ClassMapBackend
+from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
-from bcpnet.images import read_image, save_class_map
+from bcpnet.frames.preprocess import checked_size_hw, network_size_hw, preprocess
+from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.labels import ClassSet
+from bcpnet.media.images import read_image, save_class_map
 from bcpnet.pipeline import ordered_map
-from bcpnet.preprocess import checked_size_hw, network_size_hw, preprocess
-from bcpnet.upsample import upsample_argmax
 
 Frame = npt.NDArray[np.uint8]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bcpnet.backends import BACKENDS, open_backend
-from bcpnet.upsample import upsample_argmax
+from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.weights import shipped
 
 

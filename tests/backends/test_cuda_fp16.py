@@ -12,7 +12,7 @@ from PIL import Image
 from bcpnet.backends import BACKENDS, open_backend
 from bcpnet.backends.base import Backend, ClassMapBackend
 from bcpnet.errors import InputError, UsageError
-from bcpnet.upsample import upsample_argmax
+from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.weights import path_of
 
 torch = pytest.importorskip("torch")

@@ -11,10 +11,10 @@ from random_networks import random_frames, random_network
 from torch import nn
 
 from bcpnet.backends.pytorch import PytorchBackend
-from bcpnet.checkpoint import save_checkpoint
 from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import save_checkpoint
 
 METADATA = Metadata("bcpnet", {}, CAMVID, 360)
 

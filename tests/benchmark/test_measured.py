@@ -16,14 +16,14 @@ from bcpnet.benchmark.table import format_stages, format_video
 from bcpnet.benchmark.timing import FrameTimes, Timing
 from bcpnet.benchmark.video import time_video
 from bcpnet.errors import InputError, UsageError
-from bcpnet.video import read_video
+from bcpnet.media.video import read_video
 
 
 @pytest.mark.parametrize("size_hw", [(64, 96), (45, 67)])
 def test_multiply_adds_are_those_that_pytorch_counts(size_hw: tuple[int, int]) -> None:
     pytest.importorskip("torch", reason="the other count is PyTorch's")
-    from bcpnet.checkpoint import load_checkpoint
     from bcpnet.networks import info
+    from bcpnet.networks.checkpoint import load_checkpoint
     from bcpnet.networks.fold import fold
     from bcpnet.weights import path_of
 

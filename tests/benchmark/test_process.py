@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bcpnet.benchmark.contest import Contestant, compete
+from bcpnet.benchmark.comparison import Contestant, compete
 from bcpnet.benchmark.memory import peak_mib, resident_mib
 from bcpnet.benchmark.process import Worker
 from bcpnet.errors import InputError, UsageError

@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("torch", reason="checkpoints need PyTorch")
     from random_networks import random_network
 
-    from bcpnet.checkpoint import save_checkpoint
+    from bcpnet.networks.checkpoint import save_checkpoint
 
     path: Path = tmp_path_factory.mktemp("checkpoint") / "random.safetensors"
     save_checkpoint(path, random_network("bcpnet", 11), Metadata("bcpnet", {}, METADATA.classes, short_side=64))

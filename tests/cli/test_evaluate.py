@@ -1,4 +1,4 @@
-"""`bcpnet evaluate`: the figures of bcpnet.evaluation, and those of the class maps that `bcpnet predict` writes."""
+"""`bcpnet evaluate`: the figures of `evaluation.evaluate`, and those of the class maps that `bcpnet predict` writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
-from bcpnet.evaluation import ClassMap, evaluate
+from bcpnet.evaluation.evaluate import ClassMap, evaluate
 from bcpnet.metrics import ConfusionMatrix
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bcpnet.backends import open_backend
 from bcpnet.cli import export
-from bcpnet.media import BadFrame, Frame, MediaItem, frames
+from bcpnet.media.sources import BadFrame, Frame, MediaItem, frames
 
 pytest.importorskip("onnx_ir", reason="export needs onnx-ir")
 

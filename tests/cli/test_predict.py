@@ -21,7 +21,7 @@ from PIL import Image
 import bcpnet
 from bcpnet.backends import BACKENDS
 from bcpnet.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS
-from bcpnet.media import read_video, video_info
+from bcpnet.media.sources import read_video, video_info
 from bcpnet.native import library
 
 STAGES = {"decode", "pre", "network", "post", "draw", "write"}

@@ -18,7 +18,7 @@ from bcpnet.errors import InputError, UsageError
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("bcpnet.storage.fetch._WAITS_S", (0.0, 0.0))
     with running() as server:
         yield server
 
@@ -190,7 +190,7 @@ def test_not_found(server: Server, tmp_path: Path) -> None:
 
 
 def test_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("bcpnet.storage.fetch._WAITS_S", (0.0, 0.0))
     closed = Server()
     closed.server_close()
     lines: list[str] = []

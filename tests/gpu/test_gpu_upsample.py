@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 from triton_here import DEVICE, torch
 
+from bcpnet.frames.upsample import upsample_argmax as on_cpu
 from bcpnet.gpu.upsample import upsample_argmax
-from bcpnet.upsample import upsample_argmax as on_cpu
 
 
 def _class_maps(logits: npt.NDArray[np.float32], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:

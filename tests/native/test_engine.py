@@ -18,11 +18,11 @@ from bcpnet import native
 from bcpnet.backends import open_backend
 from bcpnet.backends.native import NativeBackend
 from bcpnet.errors import UsageError
-from bcpnet.export import export_onnx
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
 from bcpnet.networks.fold import fold
 from bcpnet.networks.info import count_macs
+from bcpnet.onnx.export import export_onnx
 
 compiled = pytest.mark.skipif(native.library() is None, reason="the C library was not compiled here (no C compiler)")
 LEVELS = [level for level in ("avx512", "avx2", "baseline") if native.kernels(level) is not None]

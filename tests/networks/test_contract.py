@@ -11,14 +11,14 @@ from random_networks import random_frames, random_images, random_network, rescal
 from torch import nn
 
 from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
-from bcpnet.export import _PARITY_SHAPES, export_onnx
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
 from bcpnet.networks import NETWORKS, build
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.networks.encoders import ENCODERS
 from bcpnet.networks.fold import fold
 from bcpnet.networks.frames import normalise
+from bcpnet.onnx.export import _PARITY_SHAPES, export_onnx
 
 # Network -> the options that every test below runs with. A new network adds a line.
 VARIANTS: dict[str, list[dict[str, object]]] = {
@@ -152,7 +152,7 @@ def test_exported_it_says_the_same(
 ) -> None:
     network = _network(name, options)
     if name != "bcpnet":  # the largest of export's own shapes takes the big ones minutes in float64
-        monkeypatch.setattr("bcpnet.export._PARITY_SHAPES", _PARITY_SHAPES[:2])
+        monkeypatch.setattr("bcpnet.onnx.export._PARITY_SHAPES", _PARITY_SHAPES[:2])
     difference = export_onnx(network, Metadata(name, options, CAMVID, 360), tmp_path / "network.onnx")
     assert difference < 1e-4
     backend = OnnxRuntimeBackend(tmp_path / "network.onnx", threads=1)

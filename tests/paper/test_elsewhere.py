@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bcpnet.paper.elsewhere import read_elsewhere
 from bcpnet.paper.published import ABLATION
+from bcpnet.paper.recorded import read_elsewhere
 from bcpnet.paper.results import new_results
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("matplotlib", reason="Figure 4 is drawn with Matplotlib")
 from bcpnet.backends import open_backend
 from bcpnet.data.base import Sample
 from bcpnet.data.streets import Streets
-from bcpnet.evaluation import evaluate
+from bcpnet.evaluation.evaluate import evaluate
 from bcpnet.labels import CAMVID, IGNORE
 from bcpnet.paper.figures import draw_results, layer3_responses
 from bcpnet.paper.pictures import draw_figures

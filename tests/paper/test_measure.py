@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="networks need PyTorch")
 import torch
 
-from bcpnet.benchmark.contest import Contestant, Row
+from bcpnet.benchmark.comparison import Contestant, Row
 from bcpnet.benchmark.timing import Times, Timing
 from bcpnet.errors import InputError
 from bcpnet.metadata import Metadata

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.labels import IGNORE
 from bcpnet.networks.frames import normalise
-from bcpnet.preprocess import network_size_hw
 from bcpnet.training.augment import Crops, augment, colour_jitter, random_geometry, warp, warp_labels, warp_soft
 from bcpnet.training.batches import Example
 from bcpnet.training.soft_labels import UNIT

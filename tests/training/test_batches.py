@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError
+from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.labels import IGNORE
-from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.training import batches
 from bcpnet.training.batches import Batches, Example, Examples, RunSampler, label_of, mix, shrunk, steps_per_epoch
 

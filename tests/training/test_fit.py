@@ -21,15 +21,16 @@ from fake_training import CLASSES, Shades, pointwise, tiny_recipe
 from random_networks import random_network
 from safetensors.torch import load_file, save_file
 
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.data.base import Sample
 from bcpnet.data.camvid import Camvid
 from bcpnet.errors import InputError, UsageError
-from bcpnet.evaluation import evaluate
+from bcpnet.evaluation.evaluate import evaluate
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
-from bcpnet.training import batches, initial
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
+from bcpnet.training import batches
 from bcpnet.training import fit as fit_module
+from bcpnet.training import initial_weights as initial
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.module import learning_rate
 from bcpnet.training.recipes import Recipe
@@ -628,7 +629,7 @@ from pathlib import Path
 
 sys.path.insert(0, {tests!r})
 import fake_training
-from bcpnet.training import initial
+from bcpnet.training import initial_weights as initial
 from bcpnet.training.fit import RunInterruptedError, fit
 
 run, options = Path(sys.argv[1]), json.loads(sys.argv[2])

@@ -14,7 +14,7 @@ from random_networks import random_images
 from torch import nn
 
 from bcpnet.errors import InputError
-from bcpnet.training.initial import make_network
+from bcpnet.training.initial_weights import make_network
 from bcpnet.training.module import Trained, make_optimizer
 from bcpnet.training.recipes import Recipe
 

@@ -14,7 +14,7 @@ from bcpnet.cli import train
 from bcpnet.errors import UsageError
 from bcpnet.networks import NETWORKS
 from bcpnet.training import fit
-from bcpnet.training.initial import make_network
+from bcpnet.training.initial_weights import make_network
 from bcpnet.training.recipes import Recipe, recipe
 
 

@@ -27,7 +27,7 @@ from safetensors.torch import load_file as load_torch
 from tflite_files import random_convolutions, tflite_bytes
 from torch import Tensor
 
-from bcpnet.checkpoint import load_checkpoint
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.encoders.tflite_file import read_tflite
 from bcpnet.networks.zoo.espnetv2_weights import from_release
 from bcpnet.training.pretrained import SOURCES, Encoder, digest, fetch_pretrained
@@ -40,7 +40,7 @@ ESPNETV2 = "espnetv2_150_cityscapes"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """Serves an encoder of random weights."""
-    monkeypatch.setattr("bcpnet.fetch._WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("bcpnet.storage.fetch._WAITS_S", (0.0, 0.0))
     with running() as server:
         server.archive = tflite_bytes(random_convolutions(0.5))
         server.path = _path(NAME)

@@ -21,14 +21,14 @@ from PIL import Image, ImageOps
 from random_networks import random_network
 from torch import nn
 
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import InputError, UsageError
+from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.labels import CAMVID, CITYSCAPES, IGNORE, ClassSet, classes_within
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.networks.frames import normalise
-from bcpnet.preprocess import network_size_hw
 from bcpnet.training import fit as fit_module
 from bcpnet.training import soft_labels
 from bcpnet.training.soft_labels import UNIT, put_right, read_soft_labels, write_soft_labels

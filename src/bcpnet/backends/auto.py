@@ -19,10 +19,10 @@ import numpy as np
 from bcpnet.backends import BACKENDS, open_backend, weights_suffix
 from bcpnet.backends.base import Backend
 from bcpnet.errors import InputError, UsageError
-from bcpnet.files import write_bytes
+from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.machine import describe_processor, package_versions
 from bcpnet.native import kernels
-from bcpnet.preprocess import network_size_hw
+from bcpnet.storage.files import write_bytes
 from bcpnet.weights import resolve
 
 AUTO = "auto"  # what stands in the place of a backend's name

@@ -37,7 +37,7 @@ class ClassMapBackend(Backend, Protocol):
     def class_maps(self, images: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
         """N x h x w x 3 uint8 images, RGB, at network size -> N x H x W uint8 class maps of `size_hw`.
 
-        What `bcpnet.upsample.upsample_argmax` gives on the logits, ties aside.
+        What `bcpnet.frames.upsample.upsample_argmax` gives on the logits, ties aside.
 
         Raises:
             InputError: as `Backend.__call__`.

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bcpnet.checkpoint import load_checkpoint
 from bcpnet.errors import InputError, UsageError
+from bcpnet.networks.checkpoint import load_checkpoint
 
 
 class CudaFp16Backend:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bcpnet.checkpoint import load_checkpoint
 from bcpnet.errors import InputError
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.fold import fold
 from bcpnet.networks.frames import FrameNetwork
 

@@ -16,13 +16,13 @@ from torch import nn
 
 from bcpnet.backends import BACKENDS, weights_suffix
 from bcpnet.benchmark.timing import Frame
-from bcpnet.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.errors import UsageError
-from bcpnet.export import export_onnx
 from bcpnet.labels import ClassSet
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
+from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.networks.frames import normalise
+from bcpnet.onnx.export import export_onnx
 from bcpnet.weights import resolve
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bcpnet.benchmark.timing import Frame
 from bcpnet.data.streets import Streets, drive
-from bcpnet.video import VideoWriter
+from bcpnet.media.video import VideoWriter
 
 _SCENES = 4
 _DRAWN = 25  # frames of a clip; drawing takes long, so they are played to and fro

@@ -16,9 +16,9 @@ from bcpnet.errors import UsageError
 from bcpnet.segmenter import Segmentation, Segmenter, load
 
 if TYPE_CHECKING:  # it needs PyTorch
-    from bcpnet.benchmark.usual import UsualResult, UsualWay
+    from bcpnet.benchmark.baseline import UsualResult, UsualWay
 
-# A name that takes the place of a backend's: see `bcpnet.benchmark.usual`.
+# A name that takes the place of a backend's: see `bcpnet.benchmark.baseline`.
 USUAL = "usual"
 
 
@@ -41,7 +41,7 @@ def open_task(
     segmenter: Segmenter | UsualWay
     if backend == USUAL:
         try:
-            from bcpnet.benchmark.usual import UsualWay
+            from bcpnet.benchmark.baseline import UsualWay
         except ModuleNotFoundError as error:
             raise UsageError(
                 f'the usual way needs the package {error.name}: in the checkout, pip install ".[train]"'

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bcpnet.benchmark.ceilings import Ceilings
-from bcpnet.benchmark.contest import Row
+from bcpnet.benchmark.comparison import Row
 from bcpnet.benchmark.segment import USUAL
 from bcpnet.benchmark.timing import Timing
 from bcpnet.benchmark.video import VideoRow

@@ -15,16 +15,16 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from bcpnet.benchmark.chosen import chosen_backend
+from bcpnet.benchmark.auto_backend import chosen_backend
 from bcpnet.benchmark.memory import Memory, peak_mib, resident_mib
 from bcpnet.benchmark.process import Worker
 from bcpnet.benchmark.timing import FrameTimes, Timing, time_frames
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media import BadFrame, find_media, save_class_map
+from bcpnet.media.sources import BadFrame, find_media, save_class_map
+from bcpnet.media.video import VideoWriter, read_video, video_info
 from bcpnet.pipeline import divide_threads
-from bcpnet.prediction import Kind, Outputs, predict
+from bcpnet.prediction.predict import Kind, Outputs, predict
 from bcpnet.segmenter import Segmentation, load
-from bcpnet.video import VideoWriter, read_video, video_info
 
 Picture = npt.NDArray[np.uint8]
 
@@ -33,7 +33,7 @@ _WARMUP = 3  # frames of the one-after-the-other run that are not counted
 
 @dataclass(frozen=True)
 class Overlapped:
-    """A run of `bcpnet.prediction.predict` from the first frame asked for to the last result written.
+    """A run of `bcpnet.prediction.predict.predict` from the first frame asked for to the last result written.
 
     Attributes:
         frames: how many.

@@ -16,7 +16,7 @@ from tyro.conf import arg
 from bcpnet.backends import weights_suffix
 from bcpnet.backends.auto import AUTO
 from bcpnet.benchmark.ceilings import CeilingMeter
-from bcpnet.benchmark.contest import Contestant, Row, compete
+from bcpnet.benchmark.comparison import Contestant, Row, compete
 from bcpnet.benchmark.scenes import draw_scenes, write_clip
 from bcpnet.benchmark.segment import USUAL
 from bcpnet.benchmark.table import format_ceilings, format_machine, format_rows, format_video
@@ -24,7 +24,7 @@ from bcpnet.benchmark.video import time_video
 from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
 from bcpnet.errors import InputError, UsageError
 from bcpnet.machine import check_threads, describe_machine
-from bcpnet.prediction import Kind
+from bcpnet.prediction.predict import Kind
 
 Names = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
 _SIZES = ("360x640", "1024x2048")

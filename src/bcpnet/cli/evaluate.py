@@ -8,15 +8,15 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bcpnet import draw
 from bcpnet.backends import open_backend
 from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.data import open_dataset
 from bcpnet.data.base import Dataset
+from bcpnet.drawing import pictures as draw
 from bcpnet.errors import UsageError
-from bcpnet.evaluation import ClassMap, evaluate, format_table
+from bcpnet.evaluation.evaluate import ClassMap, evaluate, format_table
 from bcpnet.machine import describe_machine
-from bcpnet.media import save_image
+from bcpnet.media.sources import save_image
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.pipeline import divide_threads
 

@@ -14,7 +14,7 @@ from tyro.conf import Positional, arg
 
 from bcpnet.cli.common import Flag, Status
 from bcpnet.errors import UsageError
-from bcpnet.media import BadFrame, MediaItem, find_media, frames
+from bcpnet.media.sources import BadFrame, MediaItem, find_media, frames
 from bcpnet.weights import resolve
 
 # Reads one file, writes the other, and says how it went.
@@ -70,7 +70,7 @@ def run(options: Export) -> int:
 
 
 def _export(source: Path, out: Path) -> str:
-    from bcpnet.export import export_checkpoint
+    from bcpnet.onnx.export import export_checkpoint
 
     return f"logits differ from PyTorch's by {export_checkpoint(source, out):.0e} of the largest"
 
@@ -82,7 +82,7 @@ def _int8(images: str) -> _Step:
             raise UsageError(f"{item.path}: is a video; --int8 needs images")
 
     def step(source: Path, out: Path) -> str:
-        from bcpnet.quantise import evenly, quantise_onnx
+        from bcpnet.onnx.quantise import evenly, quantise_onnx
 
         chosen = [items[index] for index in evenly(len(items))]
         total = len(chosen)
@@ -105,6 +105,6 @@ def _decoded(items: list[MediaItem]) -> Iterator[npt.NDArray[np.uint8]]:
 
 
 def _class_map(source: Path, out: Path) -> str:
-    from bcpnet.class_map import write_class_map_onnx
+    from bcpnet.onnx.class_map import write_class_map_onnx
 
     return f"class maps differ from those of the logits in {100 * write_class_map_onnx(source, out):.2g} % of pixels"

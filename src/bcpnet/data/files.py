@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from bcpnet.data.base import Sample
 from bcpnet.errors import InputError, UsageError
-from bcpnet.images import read_image
 from bcpnet.labels import IGNORE, ClassSet, Colour, lookup_table
+from bcpnet.media.images import read_image
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 

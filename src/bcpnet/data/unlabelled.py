@@ -15,8 +15,8 @@ import numpy.typing as npt
 from bcpnet.data.base import Sample
 from bcpnet.data.files import IMAGE_SUFFIXES, IdLabels, with_ignore
 from bcpnet.errors import InputError
-from bcpnet.images import read_image
 from bcpnet.labels import CAMVID, ClassSet
+from bcpnet.media.images import read_image
 
 # IDD-Lite's ids in their order, and the classes of CamVid that their pixels may be.
 _IDD_LITE: tuple[tuple[str, ...], ...] = (

@@ -8,8 +8,8 @@ import torch
 import triton
 from torch import Tensor, nn
 
+from bcpnet.frames.preprocess import MEAN, SCALE
 from bcpnet.gpu.kernels import gate_kernel, pointwise_kernel, scale_kernel, separable_kernel, stem_kernel
-from bcpnet.preprocess import MEAN, SCALE
 
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.ReLU6: "relu6", nn.Hardswish: "hardswish"}
 _PROGRAMS = 256  # in a launch, about: that all multiprocessors of a large GPU have work

@@ -1,4 +1,4 @@
-"""`bcpnet.upsample.upsample_argmax` on a GPU: low-resolution logits in, uint8 class map out, nothing in between."""
+"""`frames.upsample.upsample_argmax` on a GPU: low-resolution logits in, uint8 class map out, nothing in between."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bcpnet.preprocess import MEAN, SCALE
+from bcpnet.frames.preprocess import MEAN, SCALE
 
 
 def normalise(images: Tensor) -> Tensor:

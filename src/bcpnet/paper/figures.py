@@ -7,13 +7,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bcpnet.checkpoint import load_checkpoint
 from bcpnet.data.base import Sample
-from bcpnet.draw import Picture, draw_errors
+from bcpnet.drawing.pictures import Picture, draw_errors
+from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.labels import CAMVID, IGNORE
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.frames import normalise
 from bcpnet.paper.results import SHIPPED
-from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.segmenter import load
 from bcpnet.weights import path_of
 

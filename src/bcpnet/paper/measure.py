@@ -14,13 +14,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from bcpnet.benchmark.contest import Contestant, Row, compete
+from bcpnet.benchmark.comparison import Contestant, Row, compete
 from bcpnet.benchmark.networks import PreparedNetwork, random_network
 from bcpnet.benchmark.process import Worker
 from bcpnet.benchmark.scenes import draw_scenes
-from bcpnet.checkpoint import load_checkpoint
 from bcpnet.errors import InputError
 from bcpnet.networks import NETWORKS
+from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.info import describe
 from bcpnet.paper.published import PUBLISHED, TABLE_1_SIZES
 from bcpnet.paper.results import BACKENDS, SAME, SHIPPED, Results, best, by_area, same, size_hw

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bcpnet.data.base import Sample
 from bcpnet.data.streets import Streets
-from bcpnet.images import save_image
+from bcpnet.media.images import save_image
 from bcpnet.paper import plots
 from bcpnet.paper.figures import draw_results, layer3_responses
 from bcpnet.paper.results import Results, accuracy_size, timed_sizes

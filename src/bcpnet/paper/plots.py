@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from bcpnet.files import atomic_path
 from bcpnet.paper.results import (
     DEPTHS,
     RATES,
@@ -29,6 +28,7 @@ from bcpnet.paper.results import (
     timed_sizes,
     title,
 )
+from bcpnet.storage.files import atomic_path
 
 _OURS, _OTHER, _GREY = "#c8102e", "#27567b", "#6e7278"
 _DPI = 110

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bcpnet.benchmark.contest import Contestant
+from bcpnet.benchmark.comparison import Contestant
 from bcpnet.benchmark.networks import PreparedNetwork, take_statistics
 from bcpnet.errors import InputError
 from bcpnet.labels import ClassSet

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bcpnet.errors import InputError
-from bcpnet.files import write_bytes
 from bcpnet.machine import describe_machine
 from bcpnet.paper.published import PUBLISHED
+from bcpnet.storage.files import write_bytes
 
 Results = dict[str, Any]
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.labels import IGNORE
 from bcpnet.networks.frames import normalise
-from bcpnet.preprocess import network_size_hw
 from bcpnet.training.batches import Example
 from bcpnet.training.soft_labels import UNIT
 

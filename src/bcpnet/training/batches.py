@@ -15,8 +15,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError
+from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.labels import IGNORE
-from bcpnet.preprocess import network_size_hw
 from bcpnet.training.interrupts import leave_to_parent
 
 _MEMORY_BYTES = 4 << 30  # what needs less is decoded once and kept

@@ -23,7 +23,7 @@ from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import UsageError
 from bcpnet.training.augment import augment
 from bcpnet.training.batches import Batches, Example, Examples, RunSampler, mix
-from bcpnet.training.initial import make_network
+from bcpnet.training.initial_weights import make_network
 from bcpnet.training.interrupts import interrupts
 from bcpnet.training.losses import class_weights, training_loss
 from bcpnet.training.module import Trained, learning_rate

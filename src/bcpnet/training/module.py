@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from bcpnet.errors import InputError
-from bcpnet.files import atomic_path
+from bcpnet.storage.files import atomic_path
 from bcpnet.training.recipes import Recipe
 
 # What reading a state raises where the file is cut short, no PyTorch file, or of something else.

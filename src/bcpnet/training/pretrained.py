@@ -12,12 +12,12 @@ import numpy.typing as npt
 from safetensors.numpy import save
 
 from bcpnet.errors import InputError
-from bcpnet.fetch import Report, check_address, download
-from bcpnet.files import write_bytes
 from bcpnet.labels import CITYSCAPES
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks.encoders.tflite_file import read_tflite
 from bcpnet.networks.zoo.espnetv2_weights import read_release
+from bcpnet.storage.fetch import Report, check_address, download
+from bcpnet.storage.files import write_bytes
 
 Tensors = dict[str, npt.NDArray[Any]]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
-from bcpnet.checkpoint import save_checkpoint
 from bcpnet.data.base import Dataset
 from bcpnet.errors import InputError, UsageError
-from bcpnet.files import write_bytes
 from bcpnet.metadata import Metadata
+from bcpnet.networks.checkpoint import save_checkpoint
+from bcpnet.storage.files import write_bytes
 from bcpnet.training.module import Trained
 from bcpnet.training.recipes import Recipe
 

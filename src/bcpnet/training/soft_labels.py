@@ -20,9 +20,9 @@ from bcpnet.backends.base import Backend
 from bcpnet.data.base import Dataset
 from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import InputError
-from bcpnet.files import atomic_path
+from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.labels import ClassSet, classes_within
-from bcpnet.preprocess import network_size_hw, preprocess
+from bcpnet.storage.files import atomic_path
 
 UNIT = 255  # the uint8 that stands for probability 1
 _LEAST_POSSIBLE = 0.2  # of the teacher's probability; below, it has seen something else there

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError
+from bcpnet.frames.preprocess import network_size_hw, preprocess
+from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.networks.frames import normalise
 from bcpnet.pipeline import ordered_map
-from bcpnet.preprocess import network_size_hw, preprocess
 from bcpnet.training.batches import label_of
 from bcpnet.training.module import Trained
 from bcpnet.training.processes import any_process
-from bcpnet.upsample import upsample_argmax
 
 
 def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Callable[[], bool]) -> float | None:

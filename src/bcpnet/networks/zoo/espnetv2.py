@@ -23,8 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bcpnet.frames.preprocess import MEAN, SCALE
 from bcpnet.networks.layers import BatchNorm2d, conv_bn
-from bcpnet.preprocess import MEAN, SCALE
 
 # Channels at strides 2, 4, 8 and 16 by scale.
 _WIDTHS = {

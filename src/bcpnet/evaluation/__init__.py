@@ -1,0 +1,1 @@
+"""How good weights are: any backend on any dataset."""

@@ -1,0 +1,1 @@
+"""What surrounds the network: a frame made to its input size, logits made to a class map."""

@@ -1,0 +1,199 @@
+"""Frame sources and sinks: images, folders, globs and videos in; pictures, class maps and videos out."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bcpnet.errors import InputError
+from bcpnet.media.images import read_image, save_class_map, save_image
+from bcpnet.media.video import VideoInfo, VideoWriter, read_video, video_info
+
+__all__ = [
+    "BadFrame", "Frame", "MediaItem", "VideoInfo", "VideoWriter",
+    "find_media", "frames", "read_image", "read_video", "save_class_map", "save_image", "video_info",
+]  # fmt: skip
+
+# What a folder or a glob is searched for. A file that is named itself may be called anything.
+IMAGE_SUFFIXES = {
+    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
+    ".tif", ".tiff", ".webp",
+}  # fmt: skip
+VIDEO_SUFFIXES = {
+    ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MediaItem:
+    """One file to decode.
+
+    Attributes:
+        path: the file.
+        stem: what its outputs are called; no two items of a list share one, whatever the case of the letters.
+        is_video: frames are called STEM_000000, STEM_000001, ...
+    """
+
+    path: Path
+    stem: str
+    is_video: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        image: H x W x 3 uint8, RGB.
+        item: the file it came from.
+        index: its number in a video, from 0; 0 for an image.
+        stem: what its outputs are called ("street"; "clip_000012" for frame 12 of clip.mp4).
+        decode_ms: time to read and decode it, in milliseconds.
+    """
+
+    image: npt.NDArray[np.uint8]
+    item: MediaItem
+    index: int
+    stem: str
+    decode_ms: float
+
+
+@dataclass(frozen=True)
+class BadFrame:
+    """In the place of a frame that could not be read; the frames of other files go on.
+
+    Attributes:
+        item: the file.
+        error: why; one line that names the file.
+    """
+
+    item: MediaItem
+    error: InputError
+
+
+def find_media(sources: Iterable[str | Path]) -> list[MediaItem]:
+    """Expands files, folders and globs ("*", "?", "[...]", "**") to files, each once, in the order given.
+
+    A folder gives the images and videos directly in it, a glob those among its matches, both sorted as people
+    count (frame2 before frame10). A file is a video by its suffix, else an image.
+
+    Stems: the file's own where no other file has it. All that share one get the folders in which they differ
+    put before ("left_x", "right_x"), and the suffix added where it is a neighbour's too ("x_jpg", "x_png");
+    what is still equal is numbered in order ("x", "x_2").
+
+    Raises:
+        InputError: a missing file, a folder without images or videos, a glob without matches.
+    """
+    paths: dict[str, Path] = {}  # by absolute name: the same file given twice is one item
+    for source in sources:
+        for path in _expand(str(source)):
+            paths.setdefault(os.path.normpath(path.absolute()), path)
+    stems = _unique_stems([Path(name) for name in paths])
+    return [MediaItem(path, stem, _is_video(path)) for path, stem in zip(paths.values(), stems, strict=True)]
+
+
+def frames(items: Iterable[MediaItem]) -> Iterator[Frame | BadFrame]:
+    """Decodes item after item.
+
+    What cannot be read comes as a BadFrame in its place, and the next item goes on; of a video that breaks
+    midway the good frames come first.
+    """
+    for item in items:
+        images = read_video(item.path) if item.is_video else map(read_image, [item.path])
+        index = 0
+        while True:
+            start = time.perf_counter()
+            try:
+                image = next(images, None)
+            except InputError as error:
+                yield BadFrame(item, error)
+                break
+            if image is None:
+                break
+            stem = f"{item.stem}_{index:06d}" if item.is_video else item.stem
+            yield Frame(image, item, index, stem, (time.perf_counter() - start) * 1e3)
+            index += 1
+
+
+def _expand(source: str) -> list[Path]:
+    path = Path(source)
+    try:
+        if path.is_dir():
+            found = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+            none_found = "no images or videos in this folder"
+        elif path.exists() or not glob.has_magic(source):
+            path.stat()
+            return [path]
+        else:
+            found = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207 (its rules for "**")
+            none_found = "matches no image or video"
+        found = [
+            entry for entry in found if entry.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and entry.is_file()
+        ]
+    except OSError as error:
+        raise InputError(f"{source}: cannot read: {error.strerror}") from error
+    if not found:
+        raise InputError(f"{source}: {none_found}")
+    return sorted(found, key=_natural)
+
+
+def _natural(path: Path) -> list[tuple[list[str | int], str]]:
+    # re.split puts text at even and digits at odd places, so that text is never compared with a number.
+    return [
+        ([int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)], name)
+        for name in path.parts
+    ]
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _unique_stems(paths: Sequence[Path]) -> list[str]:
+    sharers: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        sharers[path.stem.casefold()].append(path)
+    stems: list[str] = []
+    taken: set[str] = set()
+    videos: set[str | None] = set()
+    seeming_frames_of: set[str | None] = set()  # "clip" where some stem is "clip_000012"
+    for path in paths:
+        wanted = _qualified(path, sharers[path.stem.casefold()])
+        for number in itertools.count(1):
+            stem = wanted if number == 1 else f"{wanted}_{number}"
+            key = stem.casefold()
+            if key not in taken and _frame_of(key) not in videos and not (_is_video(path) and key in seeming_frames_of):
+                break
+        stems.append(stem)
+        taken.add(key)
+        seeming_frames_of.add(_frame_of(key))
+        if _is_video(path):
+            videos.add(key)
+    return stems
+
+
+def _qualified(path: Path, sharers: Sequence[Path]) -> str:
+    # The stem after the folders below those that all sharers have in common, and before a disputed suffix.
+    if len(sharers) == 1:
+        return path.stem
+    folders = [other.parent.parts for other in sharers]
+    levels = zip(*folders, strict=False)
+    common = next((n for n, parts in enumerate(levels) if len(set(parts)) > 1), min(map(len, folders)))
+    own = [part for part in path.parent.parts[common:] if part != path.anchor]
+    neighbours = sum(other.parent == path.parent for other in sharers)
+    return "_".join([*own, path.stem, *([path.suffix[1:]] if neighbours > 1 and path.suffix else [])])
+
+
+def _frame_of(stem: str) -> str | None:
+    match = re.fullmatch(r"(.+)_\d{6,}", stem)
+    return match[1] if match else None

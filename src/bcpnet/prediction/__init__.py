@@ -1,0 +1,1 @@
+"""Files in, results out: what `bcpnet predict` runs."""
