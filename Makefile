@@ -1,10 +1,15 @@
 # make demo: base install (no PyTorch) in .venv-demo, then a clip segmented with the weights that ship.
-# make test: everything pinned in .venv-test, then lint, types, tests.
+# make test: everything pinned in .venv-test, then lint, types and all tests, in two processes.
+# make quick: as make test, but only the tests of about a minute.
+# make docs: the documentation site into build/docs; warnings and dead links are errors. It needs no network
+#   once .venv-docs is there.
 
 PYTHON ?= python3
+QUICK := $(addprefix tests/,backends data drawing evaluation frames media prediction weights) \
+	$(filter-out tests/test_make_camvid.py,$(wildcard tests/test_*.py))
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 
-.PHONY: demo test clean
+.PHONY: demo test quick docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/.installed
@@ -15,7 +20,15 @@ test: .venv-test/.installed
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
-	.venv-test/bin/python -m pytest
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal
+
+quick: .venv-test/.installed
+	.venv-test/bin/ruff check
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal $(QUICK)
+
+docs: .venv-docs/.installed
+	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "== open build/docs/index.html"
 
 .venv-demo/.installed: pyproject.toml constraints.txt $(SOURCES)
 	@echo "== base install into .venv-demo"
@@ -24,6 +37,10 @@ test: .venv-test/.installed
 .venv-test/.installed: pyproject.toml constraints.txt
 	@echo "== install with all extras and the development tools into .venv-test"
 	@$(call install,.venv-test,-e .[dev])
+
+.venv-docs/.installed: pyproject.toml constraints.txt
+	@echo "== install with the documentation's tools into .venv-docs"
+	@$(call install,.venv-docs,-e .[docs])
 
 # $(1): folder of the environment; $(2): what to install
 define install
@@ -37,4 +54,4 @@ touch $@
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test demo-out build
+	rm -rf .venv-demo .venv-test .venv-docs demo-out build

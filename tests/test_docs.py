@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from documents import DOCUMENTS, ROOT
 from tools_here import load_tool
 
+import bcpnet
 from bcpnet.benchmark.ceilings import Ceilings
 from bcpnet.benchmark.comparison import Row
 from bcpnet.benchmark.memory import Memory
 from bcpnet.benchmark.timing import Times, Timing
 from bcpnet.cli.main import VERBS
+from bcpnet.data import DATASETS
 from bcpnet.paper.document import document as paper_document
 from bcpnet.training.recipes import RECIPES
-
-ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,9 @@ def test_the_recipe_lands_on_its_curve() -> None:
         assert line["loss"] == pytest.approx(expected["loss"], rel=0.01)
 
 
-def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """tools/speed_tables.py with results of its own: `native`, the baseline, and a backend that is not installed."""
     times = Times(1.0, 1.0, 1.0, 1.0)
     timing = Timing(30, dict.fromkeys(("pre", "network", "post", "other"), times), Times(4.0, 4.0, 4.0, 4.0), times)
     slow = replace(timing, segment=Times(20.0, 20.0, 20.0, 20.0))
@@ -63,19 +67,34 @@ def test_the_speed_table_compares_with_the_usual_way(update_docs: Any, monkeypat
         Row("camvid", "pytorch", None, (64, 96), None, error="not installed"),
     ]
     machine = {"cpu": "Example CPU", "usable_cores": 2, "date": "2026-01-02T03:04:05+00:00"}
-    measured = json.dumps({"rows": [row.as_dict(Ceilings(2, 100.0, 10.0)) for row in rows], "machine": machine})
-    monkeypatch.setattr(update_docs, "results", lambda _: json.loads(measured))
-    assert update_docs.speed_table().splitlines() == [
+    text = json.dumps({"rows": [row.as_dict(Ceilings(2, 100.0, 10.0)) for row in rows], "machine": machine})
+    tables = load_tool("speed_tables")
+    monkeypatch.setattr(tables, "results", lambda _: json.loads(text))
+    return tables
+
+
+def test_the_speed_table_compares_with_the_baseline(measured: Any) -> None:
+    assert measured.speed_table().splitlines() == [
         "Example CPU, 2 cores, each runtime's own threads, 2026-01-02:",
         "",
-        "| frame | backend | frames/s | pre, ms | network, ms | post, ms | times the usual way | peak memory, MiB |",
+        "| frame | backend | frames/s | pre, ms | network, ms | post, ms "
+        "| speed-up over the baseline | peak memory, MiB |",
         "|---|---|---|---|---|---|---|---|",
         "| 64x96 | native | 250.0 | 1.0 | 1.0 | 1.0 | 5.0 | 80 |",
-        "| 64x96 | usual | 50.0 | 1.0 | 1.0 | 1.0 | 1.0 | 320 |",
+        "| 64x96 | baseline (`usual`) | 50.0 | 1.0 | 1.0 | 1.0 | 1.0 | 320 |",
     ]
 
 
-def test_the_levers_table_tells_what_differs(update_docs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_short_speed_table_has_a_row_for_each_size(measured: Any) -> None:
+    assert measured.fastest_table().splitlines()[2:] == [
+        "| frame | ms | frames/s | peak memory, MiB | baseline, ms | speed-up over the baseline |",
+        "|---|---|---|---|---|---|",
+        "| 64x96 | 4.0 | 250 | 80 | 20.0 | 5.0 |",
+    ]
+
+
+def test_the_levers_table_tells_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = load_tool("accuracy_tables")
     own = RECIPES["camvid"]().options
     rows = [
         {"variant": "camvid", "changes": {"crop_h": 270}, "mean": 0.5, "spread": 0.01},
@@ -83,8 +102,8 @@ def test_the_levers_table_tells_what_differs(update_docs: Any, monkeypatch: pyte
         {"variant": "wide", "changes": {"options": {**own, "encoder": "wide"}}, "mean": 0.51, "spread": 0.0},
     ]
     rows = [{**row, "miou": {"0": row["mean"]}} for row in rows]
-    monkeypatch.setattr(update_docs, "results", lambda _: {"rows": rows})
-    assert update_docs.levers_table().splitlines()[2:] == [
+    monkeypatch.setattr(tables, "results", lambda _: {"rows": rows})
+    assert tables.levers_table().splitlines()[2:] == [
         "| `camvid` | - | 50.00 | 1.00 | - |",
         "| `less` | lovasz 0.0 | 48.25 | 0.20 | -1.75 |",
         "| `wide` | encoder wide | 51.00 | 0.00 | +1.00 |",
@@ -95,14 +114,39 @@ def test_the_levers_table_tells_what_differs(update_docs: Any, monkeypatch: pyte
 def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    headings = re.findall(r"^#+ (.*)", document.read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)", document.read_text())) <= anchors
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_exist(document: Path) -> None:
-    for verb in re.findall(r"(?:^ {4}|`)bcpnet ([a-z]+)", document.read_text(), re.MULTILINE):
+    for verb in re.findall(r"`bcpnet ([a-z]+)", document.read_text()):  # tests/test_readme.py has those in blocks
         assert verb in VERBS, f"{document.name} names bcpnet {verb}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_scripts_exist_or_are_said_to_be_gone(document: Path) -> None:
+    for script, what_follows in re.findall(r"(tools/\w+\.py)`?(.{12})", document.read_text().replace("\n", " ")):
+        assert (ROOT / script).exists() or what_follows.startswith(" in commit "), f"{document.name} names {script}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    """Also every link between its pages, and every name in a signature, leads somewhere."""
+    pytest.importorskip("sphinx", reason="the site is made with Sphinx: .[docs]")
+    options = ["--fail-on-warning", "--keep-going", "--quiet", "-d", str(tmp_path / "trees")]
+    command = [sys.executable, "-m", "sphinx", *options, "docs", str(tmp_path / "site")]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "site" / "api.html").read_text()
+    assert all(f'id="bcpnet.{name}"' in page for name in dir(bcpnet) if not name.startswith("_"))
 
 
 def test_the_training_guide_names_every_recipe() -> None:
     text = (ROOT / "docs" / "training.md").read_text()
     assert set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)) >= set(RECIPES)
+
+
+def test_the_data_page_names_every_dataset() -> None:
+    text = (ROOT / "docs" / "data.md").read_text()
+    assert set(re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)) == set(DATASETS)

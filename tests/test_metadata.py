@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,9 @@ def test_written_and_read_it_is_the_same(short_side: int) -> None:
         ({"classes": PAIR | {"colours": [[0, 0, 0], [0, 300, 0]]}}, r"colour \[0, 300, 0\]"),
         ({"classes": PAIR | {"colours": [[0, 0, 0], [1]]}}, r"colour \[1\]"),
         ({"classes": PAIR | {"colours": [[0, 0, 0], 1]}}, "cannot be read"),
+        ({"trained_on": "camvid/train"}, "trained_on 'camvid/train': not a list of texts"),
+        ({"trained_on": ["camvid/train", 3]}, "trained_on"),
+        ({"trained_on": None}, "trained_on None"),
         ({"mean": 100.0}, "needs preprocessing"),
         ({"unheard_of": 1}, "unheard_of"),
     ],
@@ -56,6 +60,14 @@ def test_bad_values_are_named_with_the_file(changed: dict[str, Any], message: st
         Metadata.from_json(text, "network.onnx")
     assert str(raised.value).startswith("network.onnx: ")
     assert "\n" not in str(raised.value)
+
+
+def test_what_it_was_trained_on_comes_back_and_older_files_do_not_tell() -> None:
+    told = replace(GOOD, trained_on=("camvid/train", "camvid/val"))
+    assert Metadata.from_json(told.to_json(), "network.onnx") == told
+    values = json.loads(told.to_json())
+    del values["trained_on"]
+    assert Metadata.from_json(json.dumps(values), "network.onnx") == GOOD
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "{}"])

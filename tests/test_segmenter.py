@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-import bcpnet
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
 from bcpnet.metadata import Metadata
@@ -203,18 +202,22 @@ def test_saved_class_map_reads_back(result: Segmentation, tmp_path: Path) -> Non
 def test_pictures(result: Segmentation) -> None:
     assert result.colour_map().getpixel((0, 0)) == (255, 0, 0)
     assert result.colour_map().getpixel((79, 59)) == (0, 0, 255)
-    plain = result.overlay(legend=False)
+    plain = result.overlay(legend=False, palette="dataset")
     assert plain.size == (80, 60)
     np.testing.assert_allclose(plain.getpixel((0, 0)), (177, 50, 50), atol=1)  # half image, half red
-    assert result.overlay(opacity=0, legend=False).getpixel((0, 0)) == (100, 100, 100)
+    assert result.overlay(opacity=0, legend=False, palette="dataset").getpixel((0, 0)) == (100, 100, 100)
     assert result.overlay().mode == "RGB"
+    assert result.overlay().size == (80, 60)  # the legend lies inside
 
 
-def test_public_names() -> None:
-    assert bcpnet.Segmenter is Segmenter
-    assert bcpnet.Segmentation is Segmentation
-    assert (bcpnet.InputError, bcpnet.UsageError) == (InputError, UsageError)
-    assert callable(bcpnet.load)
-    assert bcpnet.__version__.count(".") == 2
-    with pytest.raises(AttributeError, match="no attribute 'segment'"):
-        bcpnet.segment  # noqa: B018
+def test_each_is_shown_in_one_line(segmenter: Segmenter, result: Segmentation) -> None:
+    assert repr(result) == "<Segmentation: 60x80, 3 classes of primary, 6.0 ms>"
+    assert repr(segmenter) == "<Segmenter: 3 classes of primary, onnxruntime, short side 64>"
+    assert repr(Segmenter(BrightestChannel(), (40, 48))) == "<Segmenter: 3 classes of primary, onnxruntime, 40x48>"
+
+
+def test_a_grey_class_map_is_the_ids(result: Segmentation, tmp_path: Path) -> None:
+    result.save(tmp_path / "ids.png", palette=False)
+    with Image.open(tmp_path / "ids.png") as image:
+        assert image.mode == "L"
+        assert np.array_equal(np.asarray(image), result.class_map)

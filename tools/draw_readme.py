@@ -15,5 +15,4 @@ FRAME = 84
 
 frame = next(islice(read_video(ROOT / "examples" / "streets.mp4"), FRAME, None))
 overlay = np.asarray(bcpnet.load("camvid")(frame).overlay())
-below = np.full((overlay.shape[0] - frame.shape[0], frame.shape[1], 3), overlay[-1, -1], np.uint8)
-save_image(ROOT / "docs" / "streets.jpg", np.hstack([np.vstack([frame, below]), overlay]))
+save_image(ROOT / "docs" / "streets.jpg", np.hstack([frame, overlay]))

@@ -7,8 +7,8 @@ DIR of --streets holds images of other streets, without labels; --runs keeps eve
 train alone, for a figure on val, takes --split train and its own --runs.
 
 Phases: ESPNetv2's Cityscapes weights (two sizes) and a pre-trained encoder are fetched; the two teach a first network
-what they see in CamVid and in the other streets; that network and they teach the last stage, with several seeds, whose
-mean is the result, RUNS/NAME/mean.safetensors. How long each run took is in its history.jsonl.
+what they see in the other streets, beside CamVid's labels; that network and they teach the last stage, with several
+seeds, whose mean is the result, RUNS/NAME/mean.safetensors. How long each run took is in its history.jsonl.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mean_of_runs import mean_of_runs
 
 from bcpnet.data import open_dataset
 from bcpnet.data.unlabelled import Unlabelled
+from bcpnet.labels import CAMVID
 from bcpnet.networks.checkpoint import save_checkpoint
 from bcpnet.onnx.export import export_checkpoint
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
@@ -55,16 +56,17 @@ def main() -> None:
     )
     last = replace(first, **LAST, lr=first.lr / 2, epochs=options.epochs[1])
     espnets = [pretrained(options.runs, name, onnx=True) for name in ESPNETS]
+    streets = Unlabelled(options.streets, CAMVID)
     start = "none" if first.pretrained == "none" else str(pretrained(options.runs, ENCODER))
 
-    labels = soft_labels(first, options.root, espnets, options.runs / "soft_labels.npy")
+    labels = soft_labels(streets, first.short_side, espnets, options.runs / "soft_labels.npy")
     folder = options.runs / options.name
     first = replace(first, pretrained=start, teacher=str(labels), epochs=options.epochs[0])
     weights = train(first, options.root, folder / "first")
 
     better = folder / "first.onnx"
     once(better, lambda: export_checkpoint(weights, better))
-    labels = soft_labels(last, options.root, [better, *espnets], folder / "soft_labels.npy")
+    labels = soft_labels(streets, last.short_side, [better, *espnets], folder / "soft_labels.npy")
     last = replace(last, pretrained=str(weights), teacher=str(labels))
     runs = [folder / f"last-{seed}" for seed in options.seeds]
     for seed, run in zip(options.seeds, runs, strict=True):
@@ -92,13 +94,10 @@ def pretrained(runs: Path, name: str, onnx: bool = False) -> Path:
     return weights.with_suffix(".onnx")
 
 
-def soft_labels(what: Recipe, root: Path, teachers: list[Path], path: Path) -> Path:
-    """What the teachers see in the training images and in the others."""
+def soft_labels(streets: Unlabelled, short_side: int, teachers: list[Path], path: Path) -> Path:
+    """What the teachers see in the streets without labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    labelled = open_dataset(what.dataset, root, what.train_split)
-    streets = Unlabelled(Path(what.unlabelled), labelled.classes)
-    names = ",".join(map(str, teachers))
-    once(path, lambda: write_soft_labels(names, labelled, streets, what.short_side, path))
+    once(path, lambda: write_soft_labels(",".join(map(str, teachers)), streets, short_side, path))
     return path
 
 

@@ -28,7 +28,9 @@ def read_recipe(run: Path) -> dict[str, Any]:
     """What a run was asked for. Raises SystemExit where there is none with weights."""
     if missing := [name for name in ("recipe.json", "last.safetensors") if not (run / name).is_file()]:
         raise SystemExit(f"{run}: no run of `bcpnet train`: it has no {' and no '.join(missing)}")
-    return dict(json.loads((run / "recipe.json").read_text()))
+    recipe = dict(json.loads((run / "recipe.json").read_text()))
+    recipe.pop("root", None)  # where the data lay on that machine is nobody's business
+    return recipe | {"unlabelled": Path(recipe.get("unlabelled", "none")).name}
 
 
 def mean_of_runs(runs: list[Path]) -> tuple[nn.Module, Metadata]:

@@ -44,7 +44,7 @@ def main() -> None:
         batches_module._MEMORY_BYTES = 0
 
     source = Batches(Examples(train, what.short_side), torch.device("cpu"), what.workers)
-    sampler = RunSampler(len(train), what.batch, what.micro_batch, range(WARMUP + STEPS), what.seed)
+    sampler = RunSampler(len(train), what.batch, what.images_at_once(), range(WARMUP + STEPS), what.seed)
     generator = torch.Generator().manual_seed(0)
     scale, crop_hw = (what.scale_min, what.scale_max), (what.crop_h, what.crop_w)
     began = 0.0

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from release_weights import RESULTS, WEIGHTS, class_table, score
+from release_weights import RESULTS, WEIGHTS, class_table, score, write_figures
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
@@ -23,6 +23,7 @@ from bcpnet.metadata import Metadata
 from bcpnet.onnx.export import export_checkpoint
 from bcpnet.onnx.quantise import evenly, quantise_onnx
 from bcpnet.storage.files import write_bytes
+from bcpnet.weights import figures
 
 
 def main() -> None:
@@ -55,6 +56,8 @@ def main() -> None:
     exact = json.loads((RESULTS / f"{options.name}-val.json").read_text())
     card = model_card(options.name, open_backend(name).metadata, result, exact)
     write_bytes(WEIGHTS / f"{name}.md", card.encode())
+    before = figures(name)
+    write_figures(name, before.meant_for if before else f"{options.name} on CPUs with 8-bit instructions")
     print(f"{name}: {100 * result['miou']:.2f} % mIoU on val, {options.name}: {100 * exact['miou']:.2f} %")
 
 

@@ -1,11 +1,12 @@
 """Puts a finished run into the package: weights, ONNX, results and model card.
 
-    python tools/release_weights.py NAME RUN [RUN ...] --root CAMVID [--twin TWIN [TWIN ...]]
+    python tools/release_weights.py NAME RUN [RUN ...] --root CAMVID [--twin TWIN [TWIN ...]] [--meant-for TEXT]
 
 RUN is a folder that `bcpnet train` left; its last.safetensors ships (never best.safetensors: that was chosen on the
 split whose figure is reported); of several seeds, the mean of theirs (mean_of_runs.py). If RUN was trained on train and
 val, TWIN is a run on train alone, or several: its weights become results/NAME-train.safetensors, and the figure is
-theirs. Every figure in the card comes from results/NAME-val.json, written here by `bcpnet evaluate`.
+theirs. Every figure in the card, and in NAME.json for `bcpnet models`, comes from results/NAME-val.json, written here
+by `bcpnet evaluate`. TEXT is what `bcpnet models` says they are for, in half a line; by default what it says today.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import contextlib
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from mean_of_runs import mean_of_runs, read_recipe
 
 from bcpnet.cli import main as bcpnet
+from bcpnet.data.seen import seen
 from bcpnet.metadata import Metadata
 from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 from bcpnet.onnx.export import export_onnx
 from bcpnet.storage.files import write_bytes
-from bcpnet.weights import path_of, shipped
+from bcpnet.weights import Figures, figures
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WEIGHTS = REPOSITORY / "src" / "bcpnet" / "weights"
@@ -58,7 +60,12 @@ def main() -> None:
     parser.add_argument(
         "--twin", type=Path, nargs="+", default=[], help="the runs whose figure is reported, if RUN has seen val"
     )
+    parser.add_argument("--meant-for", metavar="TEXT", help="what `bcpnet models` says they are for")
     options = parser.parse_args()
+    before = figures(options.name)
+    meant_for = options.meant_for or (before and before.meant_for)
+    if not meant_for:
+        raise SystemExit(f"{options.name} is new: say in half a line what it is for (--meant-for)")
 
     runs, twins = options.runs, options.twin
     recipe = read_recipe(runs[0])
@@ -94,8 +101,10 @@ def main() -> None:
     curve = f"{options.name}{'-train' if twins else ''}-history.jsonl"
     write_bytes(RESULTS / curve, ((twins or runs)[0] / "history.jsonl").read_bytes())
     told = f"the curve{' of the first seed' if len(twins or runs) > 1 else ''} in `results/{curve}`"
-    card = model_card(options.name, metadata, {**recipe, "pretrained": initial}, result, told)
+    teacher = ",".join(Path(source).name for source in recipe["teacher"].split(","))
+    card = model_card(options.name, metadata, {**recipe, "pretrained": initial, "teacher": teacher}, result, told)
     write_bytes(WEIGHTS / f"{options.name}.md", card.encode())
+    write_figures(options.name, meant_for)
     print(f"{options.name}: {100 * result['miou']:.2f} % mIoU on val")
 
 
@@ -109,22 +118,17 @@ def require_finished(run: Path) -> None:
 
 def require_unseen_val(run: Path) -> None:
     """The run whose figure is reported has seen val neither itself nor through what it started or learnt from."""
-    recipe = read_recipe(run)
-    seen = [] if recipe["train_split"] == "train" else [str(run)]
-    for source in (recipe["pretrained"], *recipe["teacher"].split(",")):
-        if source == "none" or Path(source).name in ENCODERS:
-            continue
-        if not load_checkpoint(_found(source))[1].provenance.startswith("camvid train, "):
-            seen.append(source)
-    if seen:
-        raise SystemExit(f"{run}: its val figure means nothing, for val was seen by {', '.join(seen)}")
+    trained_on = load_checkpoint(run / "last.safetensors")[1].trained_on
+    if seen(trained_on, "camvid/val") is not False:
+        raise SystemExit(f"{run}: no score on val for weights that saw {', '.join(trained_on) or 'nobody knows what'}")
 
 
-def _found(source: str) -> Path:
-    """The weights that a recipe names: shipped, at that path, or one of those in results/."""
-    if source in shipped():
-        return path_of(source, ".safetensors")
-    return Path(source) if Path(source).is_file() else RESULTS / Path(source).name
+def write_figures(name: str, meant_for: str) -> None:
+    """NAME.json beside the weights: what `bcpnet models` shows, from what results/ holds of them."""
+    result, info = (json.loads((RESULTS / f"{name}-{kind}.json").read_text()) for kind in ("val", "info"))
+    scored = None if result["weights"] == name else result["weights"]
+    written = Figures(info["parameters"], result["miou"], scored, meant_for)
+    write_bytes(WEIGHTS / f"{name}.json", (json.dumps(asdict(written), indent=2) + "\n").encode())
 
 
 def score(weights: str | Path, root: Path, size: str | None = None) -> dict[str, Any]:
@@ -154,7 +158,10 @@ def model_card(name: str, metadata: Metadata, recipe: dict[str, object], result:
     miou, accuracy = result["miou"], result["pixel_accuracy"]
     whose = ""
     if result["trained"] != metadata.provenance:
-        whose = f" of `results/{name}-train.safetensors`, for these weights\n  have seen val ({result['trained']})"
+        whose = (
+            f".\n  These weights were trained on val; the score is that of a second model, trained on train only:\n"
+            f"  `results/{name}-train.safetensors` ({result['trained']})"
+        )
     options = ", ".join(f"{key} {value}" for key, value in metadata.options.items())
     return f"""# Weights `{name}`
 
@@ -166,9 +173,11 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
 - **Figure**: {100 * miou:.2f} % mIoU, {100 * accuracy:.2f} % pixel accuracy on CamVid val ({result["images"]} images,
   single scale, no flipping, weights of the last step){whose}. `{result["command"]}`; all of it in
   `results/{name}-val.json`, {curve}. Recipe choices were made looking at this
-  split; the test split was not looked at. Val flatters, and luck has its share: `docs/accuracy.md`.
-- **Input**: RGB, short side {metadata.short_side} pixels, (pixel - {metadata.mean:g}) * {metadata.scale:g}. `bcpnet`
-  does this itself.
+  split; the test split was not looked at. Scores on val are optimistic, and vary with the seed: `docs/accuracy.md`.
+- **Input** of the .onnx file: `frames`, N x H x W x 3 uint8, RGB, any height and width of at least 32. The file
+  normalises the pixels itself. First resize frames to a short side of {metadata.short_side} pixels, the size that the
+  network was trained for: others change the result. `bcpnet` resizes by default, and
+  `examples/onnx_without_bcpnet.py` shows it all without `bcpnet`.
 - **Meant for** street scenes like CamVid's: daylight, Cambridge (UK), a car's view. Rare and thin classes are weak; at
   night, in rain, elsewhere or from other viewpoints expect less. Not for decisions that safety depends on.
 - **Terms**: {metadata.licence}.

@@ -1,11 +1,18 @@
-"""bcpnet: real-time semantic segmentation.
+"""Real-time semantic segmentation: the class of every pixel of a street scene.
 
-segmenter = bcpnet.load("camvid")
-result = segmenter("street.jpg")
-result.class_map                      # H x W uint8
-result.overlay().save("overlay.png")
+>>> import bcpnet
+>>> segmenter = bcpnet.load("camvid")
+>>> result = segmenter("street.jpg")        # or a Pillow image, or an H x W x 3 uint8 array, RGB
+>>> result.class_map.shape                  # H x W uint8, the class of every pixel
+(720, 960)
+>>> result.classes.names[3]                 # what the 3s in it mean
+'road'
+>>> result.overlay().save("overlay.png")
 
-What cannot be used raises InputError; a call that is itself wrong, UsageError, a kind of InputError.
+The API is what `dir(bcpnet)` lists and the commands of `bcpnet --help`. The modules and folders of this package are
+internal: they may change in any version, except for what the documentation names.
+
+Input that cannot be used raises InputError. A wrong call raises UsageError, which is an InputError too.
 """
 
 from __future__ import annotations
@@ -36,3 +43,8 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(import_module("bcpnet.segmenter"), name)
     raise AttributeError(f"module 'bcpnet' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What Tab and `help` show: the public names, not what this file imports.
+    return __all__

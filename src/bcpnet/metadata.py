@@ -26,6 +26,8 @@ class Metadata:
         mean, scale: the network input is (pixel - mean) * scale, RGB.
         provenance: one sentence: data, recipe, initial weights.
         licence: terms of the weights.
+        trained_on: the splits that these weights have seen, by name ("camvid/train", see `bcpnet.data.seen`): those
+            that they were trained on, and those of weights that they started from or learnt from. Empty = not known.
     """
 
     network: str
@@ -36,6 +38,7 @@ class Metadata:
     licence: str = "unknown"
     mean: float = field(default=MEAN)
     scale: float = field(default=SCALE)
+    trained_on: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One JSON object, keys in a fixed order."""
@@ -53,7 +56,11 @@ class Metadata:
             values = json.loads(text)
             classes = values.pop("classes")
             colours = tuple(tuple(colour) for colour in classes["colours"])
-            metadata = Metadata(classes=ClassSet(classes["name"], tuple(classes["names"]), colours), **values)
+            class_set = ClassSet(classes["name"], tuple(classes["names"]), colours)
+            trained_on = values.pop("trained_on", [])
+            if not isinstance(trained_on, list) or not all(isinstance(split, str) for split in trained_on):
+                raise ValueError(f"trained_on {trained_on!r}: not a list of texts")
+            metadata = Metadata(classes=class_set, trained_on=tuple(trained_on), **values)
             _check(metadata)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{where}: its bcpnet metadata cannot be read ({error})") from error

@@ -26,9 +26,9 @@ def test_segmenting_loads_no_extra(onnx_path: Path) -> None:
     assert run.stdout.splitlines() == ["(30, 50)", "[]"], run.stderr
 
 
-@pytest.mark.parametrize("module", ["backends.onnxruntime", "quantise"])
+@pytest.mark.parametrize("module", ["backends.onnxruntime", "onnx.quantise"])
 def test_onnxruntime_keeps_no_device_id(module: str, cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if module == "quantise":
+    if module == "onnx.quantise":
         pytest.importorskip("onnx_ir")
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)  # set by the import of bcpnet here
     subprocess.run([sys.executable, "-c", f"import bcpnet.{module}"], check=True)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Cli
+from command_line import Cli, assert_one_line
 from fake_data import make_camvid, make_cityscapes, make_folder
+from one_convolution import METADATA, write_onnx
 from PIL import Image
 
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
 from bcpnet.evaluation.evaluate import ClassMap, evaluate
+from bcpnet.metadata import KEY
 from bcpnet.metrics import ConfusionMatrix
 
 
@@ -35,7 +39,7 @@ def test_json_is_the_evaluation(size: str | None, cli: Cli, camvid: Path, onnx_p
     machine = printed.pop("machine")
     assert machine
     named = {"weights": str(onnx_path), "backend": "onnxruntime", "dataset": "camvid", "split": "train"}
-    assert printed == json.loads(json.dumps(expected | named))
+    assert printed == json.loads(json.dumps(expected | named | {"seen_in_training": None}))
     assert printed["images"] == 4
     assert printed["size_hw"] == ([96, 128] if size else [360, 480])
 
@@ -62,6 +66,58 @@ def test_table_and_picture(cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Pa
     with Image.open(picture) as image:
         image.load()
         assert min(image.size) > 300
+
+
+def trained_on(folder: Path, *splits: str) -> Path:
+    """Weights that say so."""
+    metadata = replace(METADATA, trained_on=splits)
+    return write_onnx(folder / "trained.onnx", {KEY: metadata.to_json()})
+
+
+@pytest.mark.usefixtures("no_news")
+@pytest.mark.parametrize(
+    ("saw", "asked", "split", "seen"),
+    [
+        (("camvid/train", "camvid/val"), [], "test", False),
+        (("camvid/train", "camvid/val"), ["--split", "val"], "val", True),
+        (("camvid/train", "camvid/val"), ["--split", "0016E5"], "0016E5", True),
+        (("camvid/train", "camvid/val", "camvid/test"), [], "test", True),
+        (("camvid/train",), [], "val", False),
+        (("camvid/train",), ["--split", "train"], "train", True),
+        (("camvid/without-0016E5",), [], "val", False),
+        (("cityscapes/train", "unknown"), [], "val", None),
+        ((), [], "val", None),
+    ],
+)
+def test_a_split_that_the_weights_saw_is_told(
+    saw: tuple[str, ...], asked: list[str], split: str, seen: bool | None, cli: Cli, camvid: Path, tmp_path: Path
+) -> None:
+    weights = trained_on(tmp_path, *saw)
+    told = cli("evaluate", "--weights", weights, "--root", camvid, *asked)
+    printed = json.loads(cli("evaluate", "--weights", weights, "--root", camvid, *asked, "--json").out)
+    assert (printed["split"], printed["seen_in_training"]) == (split, seen)
+    assert f"images of camvid {split}, onnxruntime" in told.out
+    assert ("too high" in told.out) == bool(seen)
+    if seen:
+        assert_one_line(told.err)
+        assert f"warning: {weights} was trained on images of camvid {split}, so this score is too high" in told.err
+        assert ("camvid-original" in told.err) == (split in ("val", "test"))
+    else:
+        assert told.err == ""
+
+
+def test_without_labels_of_test_the_default_says_what_to_do(cli: Cli, tmp_path: Path) -> None:
+    """As the weights that ship by default find CamVid where its test labels are held back, or test is not there."""
+    for name in ("held_back", "no_test"):
+        make_camvid(tmp_path / name, "folders", test_labels=False)
+    shutil.rmtree(tmp_path / "no_test" / "test")
+    for name in ("held_back", "no_test"):
+        ran = cli("evaluate", "--root", tmp_path / name)
+        assert ran.code == 2
+        assert_one_line(ran.err)
+        assert "camvid was trained on images of camvid val" in ran.err
+        assert "(camvid-original), or --split val" in ran.err
+        assert ran.out == ""
 
 
 def test_streets(cli: Cli, onnx_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

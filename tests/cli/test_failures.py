@@ -69,7 +69,7 @@ def test_full_disk(verb: str, bad: Path, cli: Cli, tmp_path: Path) -> None:
         "video": (f"predict {{bad}}/good.mp4 {predict} overlay", 2000),
         "sheet": (f"predict {{bad}}/good.png {predict} sheet", 1000),
         "picture": ("evaluate --weights {bad}/good.onnx --root {bad}/camvid --confusion {out}/x.png", 1000),
-        "train": ("train streets --dataset camvid --root {bad}/camvid --out {out}", 100),
+        "train": ("train streets --data camvid --root {bad}/camvid --out {out}", 100),
     }[verb]
     with no_file_above(size):
         ran = cli(*(word.format(bad=bad, out=out) for word in arguments.split()))

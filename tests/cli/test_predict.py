@@ -11,17 +11,21 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
-from command_line import Cli, files
+from command_line import Cli, assert_one_line, files
 from media_files import noise, write_clip
 from PIL import Image
 
 import bcpnet
 from bcpnet.backends import BACKENDS
+from bcpnet.cli.common import Status
+from bcpnet.drawing.pictures import clear_colours, overlay_with_contours
 from bcpnet.labels import CAMVID, CITYSCAPES, CITYSCAPES_LABEL_IDS
 from bcpnet.media.sources import read_video, video_info
+from bcpnet.media.video import video_frames
 from bcpnet.native import library
 
 STAGES = {"decode", "pre", "network", "post", "draw", "write"}
@@ -50,22 +54,127 @@ def test_an_image(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> N
         np.testing.assert_array_equal(np.asarray(class_map.convert("RGB")), np.asarray(expected.colour_map()))
     np.testing.assert_array_equal(np.asarray(Image.open(out / "street_colour.png")), np.asarray(expected.colour_map()))
     overlay = np.asarray(Image.open(out / "street_overlay.jpg")).astype(int)
-    assert overlay.shape == np.asarray(expected.overlay()).shape
-    assert abs(overlay - np.asarray(expected.overlay())).mean() < 8  # JPEG
+    assert overlay.shape == (45, 61, 3)
+    colours = clear_colours(CAMVID.names)
+    assert abs(overlay - overlay_with_contours(expected.image, expected.class_map, CAMVID.names, colours)).mean() < 8
 
 
-def test_overlay_and_class_map_by_default(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
-    assert cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / "out").code == 0
-    assert files(tmp_path / "out") == {"street.png", "street_overlay.jpg"}
+def test_what_is_saved_by_default(cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    assert cli("predict", picture, clip, "--weights", onnx_path, "--out", tmp_path / "out").code == 0
+    assert files(tmp_path / "out") == {"street.png", "street_overlay.jpg", "clip_overlay.mp4"}
+    cli("predict", picture, clip, "--weights", onnx_path, "--out", tmp_path / "more", "--save", "auto", "sheet")
+    assert files(tmp_path / "more") == files(tmp_path / "out") | {"contact_sheet.jpg"}
+
+
+def test_grey_pngs_of_class_ids(cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = cli("predict", picture, clip, "--weights", onnx_path, "--out", out, "--save", "ids", "--every", 4)
+    assert ran.code == 0
+    assert files(out) == {"street_ids.png", "clip_000000_ids.png", "clip_000004_ids.png"}
+    with Image.open(out / "street_ids.png") as ids:
+        assert ids.mode == "L"
+        np.testing.assert_array_equal(np.asarray(ids), bcpnet.load(onnx_path)(picture).class_map)
+
+
+@pytest.mark.parametrize(("size_hw", "changed"), [((360, 481), True), ((45, 61), False)])
+def test_a_legend_changes_no_size(
+    size_hw: tuple[int, int], changed: bool, cli: Cli, onnx_path: Path, tmp_path: Path
+) -> None:
+    Image.fromarray(noise(*size_hw)).save(tmp_path / "x.png")
+    write_clip(tmp_path / "y.mp4", 2, 25, (360, 480))
+    overlays = []
+    for legend in ("on", "off"):
+        out = tmp_path / legend
+        cli("predict", tmp_path / "x.png", tmp_path / "y.mp4", "--weights", onnx_path, "--out", out,
+            "--save", "overlay", "--legend", legend)  # fmt: skip
+        overlays.append(np.asarray(Image.open(out / "x_overlay.jpg")))
+        assert video_info(out / "y_overlay.mp4").size_hw == (360, 480)
+        assert overlays[-1].shape == (*size_hw, 3)
+    assert (overlays[0] != overlays[1]).any() == changed
+
+
+def test_palettes(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    for palette, colours in (("clear", clear_colours(CAMVID.names)), ("dataset", CAMVID.colours)):
+        out = tmp_path / palette
+        cli("predict", picture, "--weights", onnx_path, "--out", out, "--opacity", 1, "--palette", palette)
+        expected = bcpnet.load(onnx_path)(picture)
+        with Image.open(out / "street_overlay.jpg") as overlay:
+            drawn = overlay_with_contours(expected.image, expected.class_map, CAMVID.names, colours, 1)
+            assert abs(np.asarray(overlay).astype(int) - drawn).mean() < 12  # JPEG
+        with Image.open(out / "street.png") as class_map:  # keeps the dataset's
+            np.testing.assert_array_equal(np.asarray(class_map.convert("RGB")), np.asarray(expected.colour_map()))
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "first_s"),
+    [
+        ("--every 3", [0, 3, 6, 9], 0.0),
+        ("--start 0.2", list(range(7)), 0.2),
+        ("--start 0:00:00.2 --end 0:0.36", list(range(4)), 0.2),
+        ("--end 0.2 --every 2", [0, 2, 4], 0.0),
+        ("--start 0.4 --end 5:00", [0, 1], 0.4),
+    ],
+)
+def test_parts_of_a_video(
+    options: str, frames: list[int], first_s: float, cli: Cli, onnx_path: Path, tmp_path: Path
+) -> None:
+    clip, out = write_clip(tmp_path / "clip.mp4", 12), tmp_path / "out"
+    ran = cli("predict", clip, "--weights", onnx_path, "--out", out, "--json", "--save", "ids", "overlay",
+              *options.split())  # fmt: skip
+    assert ran.code == 0
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert [line["frame"] for line in lines] == frames
+    assert [line["time_s"] for line in lines] == pytest.approx([first_s + 0.04 * frame for frame in frames])
+    assert files(out) == {f"clip_{frame:06}_ids.png" for frame in frames} | {"clip_overlay.mp4"}
+    written = [float(frame.time_s) for frame in video_frames(out / "clip_overlay.mp4")]
+    assert written == pytest.approx([0.04 * frame for frame in frames])
+
+
+def test_progress_says_frames_of_how_many(
+    cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(Status, "show", lambda _, text: shown.append(text))
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("not a video")
+    cli("predict", bad, picture, clip, "--weights", onnx_path, "--out", tmp_path / "out", "--every", 2)
+    assert [text.split(", ")[:2] for text in shown] == [
+        ["frame 1 of 4", "street.png"], *([f"frame {number} of 4", "clip.mp4"] for number in (2, 3, 4))
+    ]  # fmt: skip
+    assert shown[-1].endswith(", 0:00:00 to go")
+
+
+def test_lost_sound_is_said(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    with av.open(tmp_path / "x.avi", "w") as container:
+        video, sound = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_mulaw", rate=8000)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for index in range(3):
+            frame = av.VideoFrame.from_ndarray(noise(48, 64), format="rgb24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 2000), np.int16), format="s16", layout="mono")
+        samples.sample_rate = 8000
+        container.mux(sound.encode(samples))
+        container.mux([*video.encode(None), *sound.encode(None)])
+    ran = cli("predict", tmp_path / "x.avi", "--weights", onnx_path, "--out", tmp_path / "out")
+    assert ran.code == 0
+    assert (
+        ran.err
+        == f"bcpnet: {tmp_path / 'x.avi'}: MP4 does not take its sound (pcm_mulaw): the video written has none\n"
+    )
+    assert len(list(read_video(tmp_path / "out" / "x_overlay.mp4"))) == 3
+    assert cli("predict", tmp_path / "x.avi", "--weights", onnx_path, "--out", tmp_path, "--save", "ids").err == ""
 
 
 def test_opacity(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
     for opacity in (0, 1):
         cli("predict", picture, "--weights", onnx_path, "--out", tmp_path / str(opacity), "--opacity", opacity)
-    height, width = 45, 61
-    clear, full = (np.asarray(Image.open(tmp_path / name / "street_overlay.jpg")).astype(int)[:height] for name in "01")
-    left = (clear.shape[1] - width) // 2  # the legend is wider than so small a picture
-    assert abs(clear[:, left : left + width] - np.asarray(Image.open(picture))).mean() < 20
+    clear, full = (np.asarray(Image.open(tmp_path / name / "street_overlay.jpg")).astype(int) for name in "01")
+    class_map = bcpnet.load(onnx_path)(picture).class_map
+    lines = np.zeros((45, 61), bool)
+    lines[:-1] |= class_map[1:] != class_map[:-1]
+    lines[:, :-1] |= class_map[:, 1:] != class_map[:, :-1]
+    assert abs(clear - np.asarray(Image.open(picture)))[~lines].mean() < 25
     assert abs(full - clear).mean() > 5
 
 
@@ -126,7 +235,7 @@ def test_json(cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Pa
     lines = [json.loads(line) for line in ran.out.splitlines()]
     assert [(line["path"], line["frame"]) for line in lines] == [(str(picture), 0), *((str(clip), n) for n in range(6))]
     for line in lines:
-        assert set(line) == {"path", "frame", "ms", "shares"}
+        assert set(line) == {"path", "frame", "time_s", "ms", "shares"}
         assert set(line["ms"]) == STAGES
         assert min(line["ms"].values()) >= 0
         assert list(line["shares"]) == list(CAMVID.names)
@@ -253,8 +362,9 @@ def test_nothing_to_save(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_video_leaves_no_half_of_it(
-    signum: int, cli: Cli, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["overlay", "ids"])
+def test_an_interrupted_video_is_kept_as_far_as_it_is_done(
+    signum: int, kind: str, cli: Cli, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bcpnet.segmenter import Segmenter
 
@@ -263,20 +373,28 @@ def test_an_interrupted_video_leaves_no_half_of_it(
 
     def interrupted(self: Segmenter, image: npt.NDArray[np.uint8]) -> bcpnet.Segmentation:
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) == 10:
             os.kill(os.getpid(), signum)
         time.sleep(0.01)
         return segment(self, image)
 
     monkeypatch.setattr(Segmenter, "__call__", interrupted)
-    out = tmp_path / "out"
-    ran = cli("predict", write_clip(tmp_path / "clip.mp4", 60), "--weights", onnx_path, "--out", out, "--threads", 2)
-    assert (ran.code, ran.err) == (130, "bcpnet: interrupted\n")
-    written = sorted(files(out))  # class maps, whole, a few frames beyond the fourth at most; no video, no leftover
-    assert len(written) < 20
-    assert written == [f"clip_{index:06}.png" for index in range(len(written))]
-    for name in written:
-        assert np.asarray(Image.open(out / name)).shape == (48, 64)
+    out, clip = tmp_path / "out", write_clip(tmp_path / "clip.mp4", 60)
+    ran = cli("predict", clip, "--weights", onnx_path, "--out", out, "--threads", 2, "--save", kind)
+    assert ran.code == 130
+    assert_one_line(ran.err)
+    if kind == "overlay":
+        assert files(out) == {"clip_overlay.mp4"}
+        frames = len(list(read_video(out / "clip_overlay.mp4")))
+        assert 2 < frames < 20
+        assert ran.err == f"bcpnet: interrupted: kept the {frames} frames done in {out / 'clip_overlay.mp4'}\n"
+    else:  # whole PNGs, a few frames beyond the tenth at most; no leftover
+        written = sorted(files(out))
+        assert len(written) < 26
+        assert written == [f"clip_{index:06}_ids.png" for index in range(len(written))]
+        for name in written:
+            assert np.asarray(Image.open(out / name)).shape == (48, 64)
+        assert ran.err == "bcpnet: interrupted\n"
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -1,4 +1,4 @@
-"""The other verbs: info, models, export, benchmark, data; --help and --version."""
+"""The other verbs: benchmark, data, pretrained; --help and --version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from command_line import Cli
 from fake_data import CAMVID_NAMES, make_camvid
 from media_files import write_clip
 
-from bcpnet import weights
 from bcpnet.cli.main import VERBS
 from bcpnet.data import download
 from bcpnet.data.download import Content, digest
@@ -46,59 +45,6 @@ def test_help_of_every_verb(name: str, cli: Cli) -> None:
     assert f"bcpnet {name}" in ran.out
     assert "{None}" not in ran.out
     assert "(default: None)" not in ran.out
-
-
-def test_info_of_the_papers_network(cli: Cli) -> None:
-    pytest.importorskip("torch", reason="networks need PyTorch")
-    sizes = {"360x640": 0.368, "713x713": 0.817, "512x1024": 0.819, "1024x2048": 3.275}  # GMAC
-    ran = cli("info", "bcpnet", "--classes", 19, "--sizes", *sizes, "--json")
-    assert (ran.code, ran.err) == (0, "")
-    info = json.loads(ran.out)
-    assert set(info) == {"network", "parameters", "parts", "macs"}
-    assert (info["network"], info["parameters"], info["parts"]["encoder"]) == ("bcpnet", 607_826, 431_180)
-    assert sum(info["parts"].values()) == info["parameters"]
-    assert {size: round(macs / 1e9, 3) for size, macs in info["macs"].items()} == sizes
-
-
-def test_info_as_text(cli: Cli) -> None:
-    pytest.importorskip("torch", reason="networks need PyTorch")
-    ran = cli("info", "--classes", 11, "--sizes", "64x64", "--encoder", "mobilenet_v2_050")
-    assert ran.code == 0
-    assert "(11 classes)" in ran.out
-    assert "64x64" in ran.out
-
-
-@pytest.fixture
-def shipped(onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A weights folder with one network, called camvid."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    (folder / "camvid.onnx").write_bytes(onnx_path.read_bytes())
-    monkeypatch.setattr(weights, "_FOLDER", folder)
-    return folder
-
-
-@pytest.mark.usefixtures("shipped")
-def test_models(cli: Cli) -> None:
-    ran = cli("models")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("camvid: bcpnet (encoder none), 11 classes: sky, building")
-    assert "made by a test" in ran.out
-    (model,) = json.loads(cli("models", "--json").out)
-    assert model["name"] == "camvid"
-    assert model["short_side"] == 360
-    assert model["classes"]["names"][3] == "road"
-    assert {"network", "options", "provenance", "licence", "onnx_mb"} <= set(model)
-
-
-@pytest.mark.usefixtures("shipped")
-def test_camvid_is_what_predict_uses_by_default(cli: Cli, picture: Path, tmp_path: Path) -> None:
-    assert cli("predict", picture, "--out", tmp_path / "out").code == 0
-
-
-def test_models_as_they_ship(cli: Cli) -> None:
-    models = json.loads(cli("models", "--json").out)
-    assert [model["name"] for model in models] == weights.shipped()
 
 
 def test_benchmark(cli: Cli, onnx_path: Path) -> None:
@@ -201,7 +147,7 @@ def test_pretrained(cli: Cli, server: Server, tmp_path: Path) -> None:
     run = tmp_path / "run"
     size = ("--short-side", 64, "--crop-h", 64, "--crop-w", 96, "--epochs", 1, "--val-split", "none", "--batch", 2)
     ran = cli(
-        "train", "camvid", "--dataset", "streets", "--out", run, "--pretrained", path, *size, "--micro-batch", 2,
+        "train", "camvid", "--data", "streets", "--out", run, "--pretrained", path, *size,
         "--train-split", "val",
     )  # fmt: skip
     assert ran.code == 0, ran.err

@@ -31,10 +31,7 @@ class Row(NamedTuple):
 
 PREDICT = "predict {bad}/good.png --out {out} --weights"
 EVALUATE = "evaluate --weights {bad}/good.onnx"
-TRAIN = (
-    "train streets --dataset camvid --out {out} --crop-h 32 --crop-w 32 --short-side 32 --epochs 1 --batch 2 "
-    "--micro-batch 2"
-)
+TRAIN = "train streets --data camvid --out {out} --crop-h 32 --crop-w 32 --short-side 32 --epochs 1 --batch 2"
 
 
 def source(name: str, *says: str) -> Row:
@@ -69,6 +66,20 @@ ROWS = [
     call("--opacity 1.5", "opacity 1.5"),
     call("--opacity nan", "opacity nan"),
     call("--save picture", "picture", "overlay"),
+    call("--palette camvid", "camvid", "clear", "dataset"),
+    call("--legend maybe", "maybe", "on", "off"),
+    call("--every 2", "--every", "for videos"),
+    call("--every 0", "every 0", "1 (every frame)"),
+    call("--every half", "--every", "half"),
+    call("--start 0.5", "--start", "for videos"),
+    *(call(f"--start {time}", f"--start '{time}'", "0:01:30") for time in ("now", "-1", "nan", "1:2:3:4", "1,5")),
+    call("--end inf", "--end 'inf'", "0:01:30"),
+    call("--end 0", "end 0 s", "after the start"),
+    call("--start 1:00 --end 59", "end 59 s", "after the start, 60 s"),
+    Row(
+        "a start after the end", "predict {bad}/good.mp4 --weights {bad}/good.onnx --out {out} --start 9", 1,
+        ("{bad}/good.mp4: no frame from 9 s on",),
+    ),
     call("--format voc", "voc", "cityscapes"),
     call("--format cityscapes", "11 classes (camvid)", "cityscapes has 19"),
     call("--backend tensorrt", "unknown backend 'tensorrt'", "onnxruntime"),
@@ -124,7 +135,7 @@ ROWS = [
         ("{bad}/good.png/x", "cannot write"),
     ),
     # Evaluation
-    Row("unknown dataset", f"{EVALUATE} --data kitti", 2, ("unknown dataset 'kitti'", "camvid")),
+    Row("unknown dataset", f"{EVALUATE} --data nonsense", 2, ("unknown dataset 'nonsense'", "camvid")),
     Row("no root", EVALUATE, 2, ("camvid needs --root",)),
     Row("missing root", f"{EVALUATE} --root {{bad}}/none", 1, ("{bad}/none: no such folder",)),
     Row("no CamVid", f"{EVALUATE} --root {{bad}}/folder", 1, ("{bad}/folder: no CamVid here",)),
@@ -155,15 +166,24 @@ ROWS = [
     Row("unknown field", "train streets --out {out} --crop 64", 2, ("--crop",)),
     Row("not a number", "train streets --out {out} --epochs ten", 2, ("--epochs", "ten")),
     Row("unknown choice", "train streets --out {out} --optimizer lion", 2, ("lion", "adamw")),
-    Row("batch that does not divide", "train streets --out {out} --batch 9", 2, ("batch 9", "micro-batch 8")),
+    Row("batch without equal parts", "train camvid-paper --out {out} --batch 13", 2, ("batch 13", "micro-batch 8")),
     Row("crop too small", "train streets --out {out} --crop-h 16", 2, ("16x240", "32x32")),
     Row("no root", "train camvid --out {out} --pretrained none", 2, ("camvid needs --root",)),
     Row("pre-trained weights not named", "train camvid --out {out} --root {bad}/camvid", 2, ("--pretrained",)),
     Row("unknown split", f"{TRAIN} --root {{bad}}/camvid --train-split all", 2, ("no split 'all'",)),
     Row("unknown network", f"{TRAIN} --root {{bad}}/camvid --network unet", 2, ("unknown network 'unet'", "bcpnet")),
     Row("unknown accelerator", f"{TRAIN} --root {{bad}}/camvid --accelerator abacus", 2, ("abacus",)),
-    Row("nothing to resume", f"{TRAIN} --root {{bad}}/camvid --resume", 2, ("{out}: no run to resume",)),
-    Row("a label out of range", f"{TRAIN} --root {{bad}}/ids_out_of_range --train-split val", 1, ("label id 77",)),
+    Row("the dataset's former option", "train streets --dataset camvid --out {out}", 2, ("called --data",)),
+    Row("nothing to resume", "train --resume {out}", 2, ("{out}: no run to resume",)),
+    Row("nothing to resume of a recipe", f"{TRAIN} --root {{bad}}/camvid --resume", 2, ("{out}: no run to resume",)),
+    Row("a run that is none", "train --resume {bad}/folder", 2, ("{bad}/folder: no run to resume",)),
+    Row("resume without a run", "train --resume", 2, ("bcpnet train --resume RUN",)),
+    Row("resume without a run, with an option", "train --resume --devices 2", 2, ("bcpnet train --resume RUN",)),
+    Row("a recipe and a run", "train streets --resume {out}", 2, ("leave out 'streets'", "train --resume {out}")),
+    Row(
+        "a label out of range", f"{TRAIN} --root {{bad}}/ids_out_of_range --train-split val --val-split none", 1,
+        ("label id 77",),
+    ),
     Row(
         "missing pre-trained weights", f"{TRAIN} --root {{bad}}/camvid --pretrained {{bad}}/missing.safetensors", 1,
         ("pre-trained",),
@@ -186,7 +206,7 @@ ROWS = [
     ),
     Row("export of no weights", "export {out}/x.onnx --weights {bad}/good.png", 2, ("unknown weights", "good.png")),
     Row("unknown option", "models --all", 2, ("--all",)),
-    Row("unknown dataset", "data kitti --root {out}", 2, ("kitti", "camvid")),
+    Row("unknown dataset", "data nonsense --root {out}", 2, ("nonsense", "camvid")),
     Row("no root", "data camvid", 2, ("--root",)),
     Row("address of another kind", "data camvid --root {out} --base-url ftp://x", 2, ("ftp://x", "http")),
     Row("a root of other things", "data camvid --root {bad}/camvid", 1, ("{bad}/camvid", "new folder")),

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from bcpnet.drawing import legend
 from bcpnet.drawing import pictures as draw
 from bcpnet.labels import CAMVID, CITYSCAPES, ClassSet
 
@@ -49,10 +50,10 @@ def test_legend_stands_below_an_unchanged_picture(
 def test_legend_is_kept_and_cannot_be_spoilt() -> None:
     image = noise(240, 320)
     first = draw.with_legend(image, CAMVID.names, CAMVID.colours)
-    misses = draw._legend.cache_info().misses
+    misses = legend._legend.cache_info().misses
     first[240:] = 0
     again = draw.with_legend(image, CAMVID.names, CAMVID.colours)
-    assert draw._legend.cache_info().misses == misses
+    assert legend._legend.cache_info().misses == misses
     assert again[240:].max() > 200
 
 

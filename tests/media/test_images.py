@@ -195,6 +195,48 @@ def test_class_map_keeps_values_and_palette(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["x.png"]
 
 
+def decoded(data: bytes) -> tuple[tuple[int, ...], npt.NDArray[np.uint8]]:
+    """The header's bit depth and colour type, and the pixels as they are stored, of a PNG with a byte
+    a pixel (w3.org/TR/png-3): what a reader gets that knows nothing of palettes."""
+    chunks: dict[bytes, bytes] = {}
+    at = 8
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        content, check = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
+        assert struct.unpack(">I", check) == (zlib.crc32(kind + content),)
+        chunks[kind] = chunks.get(kind, b"") + content
+        at += 12 + length
+    width, height, depth, colour_type, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    rows = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
+    assert (b"PLTE" in chunks) == (colour_type == 3)
+    values = np.zeros((height + 1, width + 1), int)  # a row above and a column to the left of zeros
+    for y, (kind, *row) in enumerate(rows.tolist()):
+        for x, value in enumerate(row):
+            left, above, corner = values[y + 1, x], values[y, x + 1], values[y, x]
+            nearest = min((left, above, corner), key=lambda near: abs(int(left + above - corner - near)))
+            values[y + 1, x + 1] = (value + (0, left, above, (left + above) // 2, nearest)[kind]) % 256
+    return (depth, colour_type), values[1:, 1:].astype(np.uint8)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("coloured", [True, False])
+def test_grey_and_index_pngs_hold_the_class_ids(
+    compiled: bool, coloured: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_map = RNG.integers(0, 256, (33, 21), dtype=np.uint8).repeat(3, axis=1)
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda: None)
+    save_class_map(tmp_path / "x.png", class_map, PALETTE if coloured else None)
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.mode == ("P" if coloured else "L")
+        np.testing.assert_array_equal(np.array(picture), class_map)
+        shown = PALETTE[class_map] if coloured else class_map[..., None].repeat(3, axis=2)
+        np.testing.assert_array_equal(np.array(picture.convert("RGB")), shown)
+    form, values = decoded((tmp_path / "x.png").read_bytes())
+    assert form == (8, 3 if coloured else 0)
+    np.testing.assert_array_equal(values, class_map)
+
+
 def test_full_disk_leaves_no_picture(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.png: cannot write"), no_file_above(1000):
         save_image(tmp_path / "x.png", noise(60, 60))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import struct
+import time
 import wave
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,8 +19,7 @@ import pytest
 from media_files import no_file_above, noise, scene, write_clip
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media import video
-from bcpnet.media.video import VideoWriter, read_video, video_info
+from bcpnet.media.video import VideoWriter, read_video, video_info, write
 
 
 @pytest.mark.parametrize("fps", [25, 12.5, Fraction(30000, 1001), 1])
@@ -151,7 +153,7 @@ def test_bad_videos_are_one_line_that_names_them(tmp_path: Path) -> None:
             video_info(path)
 
 
-@pytest.mark.parametrize("error", [KeyError("theirs"), BrokenPipeError("theirs"), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [KeyError("theirs"), BrokenPipeError("theirs"), SystemExit(3)])
 def test_an_exception_leaves_no_video_and_passes(tmp_path: Path, error: BaseException) -> None:
     (tmp_path / "x.mp4").write_bytes(b"earlier")
 
@@ -165,6 +167,34 @@ def test_an_exception_leaves_no_video_and_passes(tmp_path: Path, error: BaseExce
     assert caught.value is error
     assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
     assert (tmp_path / "x.mp4").read_bytes() == b"earlier"
+
+
+def test_ctrl_c_keeps_what_is_written(tmp_path: Path) -> None:
+    def write_and_stop(frames: int) -> None:
+        with VideoWriter(tmp_path / "x.mp4", (48, 64), 25) as writer:
+            for index in range(frames):
+                writer.write(scene(index))
+            raise KeyboardInterrupt
+
+    for frames in (7, 0):  # of none there is nothing to keep
+        with pytest.raises(KeyboardInterrupt):
+            write_and_stop(frames)
+        assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+        assert len(list(read_video(tmp_path / "x.mp4"))) == 7
+
+
+def test_ctrl_c_while_the_file_is_finished_does_not_lose_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = VideoWriter._finish
+
+    def finish_late(self: VideoWriter, early: bool) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        finish(self, early)
+
+    monkeypatch.setattr(VideoWriter, "_finish", finish_late)
+    with pytest.raises(KeyboardInterrupt):
+        write_clip(tmp_path / "x.mp4", 5)
+    assert len(list(read_video(tmp_path / "x.mp4"))) == 5
 
 
 def test_no_frames_no_video(tmp_path: Path) -> None:
@@ -194,9 +224,9 @@ def test_wrong_calls_of_the_writer(tmp_path: Path) -> None:
 
 
 def test_the_next_encoder_where_one_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video, "ENCODERS", {"no_such_encoder": {}, "libx264": {}})
+    monkeypatch.setattr(write, "ENCODERS", {"no_such_encoder": {}, "libx264": {}})
     assert len(list(read_video(write_clip(tmp_path / "x.mp4")))) == 12
-    monkeypatch.setattr(video, "ENCODERS", {"no_such_encoder": {}})
+    monkeypatch.setattr(write, "ENCODERS", {"no_such_encoder": {}})
     with pytest.raises(InputError, match=r"no H\.264 encoder .*no_such_encoder"):
         write_clip(tmp_path / "y.mp4")
     assert not (tmp_path / "y.mp4").exists()

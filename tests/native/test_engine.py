@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,9 @@ from bcpnet.backends.native import NativeBackend
 from bcpnet.errors import UsageError
 from bcpnet.labels import CAMVID
 from bcpnet.metadata import Metadata
+from bcpnet.native.expressions import UnsupportedError
+from bcpnet.native.fusion import fuse
+from bcpnet.native.onnx_file import Node, read_onnx
 from bcpnet.networks.fold import fold
 from bcpnet.networks.info import count_macs
 from bcpnet.onnx.export import export_onnx
@@ -102,6 +106,36 @@ def test_it_is_the_default_for_networks_it_runs(exported: Exported, onnx_path: P
     assert open_backend(onnx_path).name == "onnxruntime"
     with pytest.raises(UsageError, match=r"does not run this network \(a convolution .*use the backend onnxruntime"):
         open_backend(onnx_path, "native")
+
+
+def _without(nodes: list[Node], index: int) -> list[Node]:
+    """The graph without one node: what it made is what it read first."""
+    gone = nodes[index]
+    renamed = {gone.outputs[0]: gone.inputs[0]}
+    rest = nodes[:index] + nodes[index + 1 :]
+    return [replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs)) for node in rest]
+
+
+def test_a_graph_it_does_not_know_is_refused_with_the_name_of_a_node(exported: Exported) -> None:
+    """Every operator in turn is replaced by one that nobody knows, then left out."""
+    graph = read_onnx(exported.path)
+    nodes, tensors = list(graph.nodes), {graph.inputs[0]}
+    said = []
+    for index, node in enumerate(nodes):
+        if node.operator == "Shape" or not tensors & set(node.inputs):
+            continue  # arithmetic on sizes
+        tensors |= set(node.outputs)
+        unknown = [*nodes[:index], replace(node, operator="Einsum"), *nodes[index + 1 :]]
+        with pytest.raises(UnsupportedError, match=rf"^Einsum of [a-z, ]+, node {node.name}$"):
+            fuse(replace(graph, nodes=tuple(unknown)))
+        if node.operator != "Sub" and node.outputs != graph.outputs:
+            try:
+                fuse(replace(graph, nodes=tuple(_without(nodes, index))))
+            except UnsupportedError as error:
+                said.append(str(error))
+    assert len(said) > 20
+    names = {node.name for node in nodes}
+    assert [text for text in said if text.rpartition(", node ")[2] not in names or "\n" in text] == []
 
 
 def test_without_the_library_onnxruntime_takes_over(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,11 +24,11 @@ def test_reads_what_onnx_reads(name: str) -> None:
     path = path_of(name, ".onnx")
     graph, model = read_onnx(path), onnx.load(path)
     assert graph.metadata == {entry.key: entry.value for entry in model.metadata_props}
-    assert graph.inputs == ("images",)
+    assert graph.inputs == ("frames",)
     assert graph.outputs == ("logits",)
     assert len(graph.nodes) == len(model.graph.node)
     for node, expected in zip(graph.nodes, model.graph.node, strict=True):
-        assert node.operator == expected.op_type
+        assert (node.name, node.operator) == (expected.name, expected.op_type)
         assert node.inputs == tuple(expected.input)
         assert node.outputs == tuple(expected.output)
         for attribute in expected.attribute:

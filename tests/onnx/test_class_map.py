@@ -17,7 +17,7 @@ from bcpnet.weights import path_of
 
 onnx = pytest.importorskip("onnx", reason="the class map is appended with onnx-ir, checked with onnx")
 
-from bcpnet import class_map  # noqa: E402
+from bcpnet.onnx import class_map  # noqa: E402
 from bcpnet.onnx.class_map import write_class_map_onnx  # noqa: E402
 
 
@@ -28,11 +28,15 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_file_is_valid_and_says_what_it_returns(path: Path) -> None:
+def test_the_file_is_valid_and_says_what_it_returns(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     onnx.checker.check_model(path, full_check=True)
+    onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert capfd.readouterr() == ("", "")
     model = onnx.load(path)
     (output,) = model.graph.output
     assert output.name == "class_map"
+    assert [axis.dim_param for axis in output.type.tensor_type.shape.dim] == ["batch", "height", "width"]
+    assert [value.name for value in model.graph.input] == ["frames"]
     assert output.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert "class ids" in output.doc_string
     (entry,) = (entry.value for entry in model.metadata_props if entry.key == KEY)
@@ -49,7 +53,7 @@ def test_class_maps_are_those_of_the_logits(path: Path, runtime: str, shape: tup
         class_maps = openvino.Core().compile_model(path, "CPU", settings)(images)[0]
     else:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        (class_maps,) = session.run(["class_map"], {"images": images})
+        (class_maps,) = session.run(["class_map"], {"frames": images})
     assert class_maps.dtype == np.uint8
     expected = np.stack([upsample_argmax(logits, (shape[1], shape[2])) for logits in open_backend("camvid")(images)])
     assert class_maps.shape == expected.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,6 +22,7 @@ from bcpnet.networks.frames import normalise
 from bcpnet.networks.layers import conv_bn
 from bcpnet.onnx import export
 from bcpnet.onnx.export import export_checkpoint, export_onnx
+from bcpnet.weights import path_of, shipped
 
 METADATA = Metadata("bcpnet", {"encoder": "none"}, CAMVID, 360, "made by a test", "none")
 
@@ -66,6 +68,42 @@ def test_the_file_is_valid_and_whole(exported: Path) -> None:
     assert "Mul" not in [node.op_type for node in model.graph.node][:4]  # the scale is in the first convolution
 
 
+def _axes(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+
+
+@pytest.mark.parametrize("name", ["exported", *shipped()])
+def test_names_are_for_people(name: str, exported: Path) -> None:
+    graph = onnx.load(exported if name == "exported" else path_of(name, ".onnx")).graph
+    (frames,), (logits,) = graph.input, graph.output
+    assert (frames.name, _axes(frames)) == ("frames", ["batch", "height", "width", 3])
+    assert (logits.name, _axes(logits)) == ("logits", ["batch", len(CAMVID), "logits_height", "logits_width"])
+    assert f"{METADATA.short_side if name == 'exported' else 540} pixels" in frames.doc_string
+    named = {axis for value in graph.value_info for axis in _axes(value) if isinstance(axis, str)}
+    assert all(re.fullmatch(r"batch|(height|width)(_stride_\d+)?|size_\d+", axis) for axis in named)
+
+
+@pytest.mark.parametrize("name", ["exported", *shipped()])
+def test_onnx_runtime_loads_it_without_a_word(name: str, exported: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = exported if name == "exported" else path_of(name, ".onnx")
+    onnx.checker.check_model(path, full_check=True)
+    onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_onnx_runtime_sums_inside_convolutions(tmp_path: Path) -> None:
+    """The shortcuts of all ten blocks, for which it must know that both terms have one shape."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(path_of("camvid", ".onnx"), options, providers=["CPUExecutionProvider"])
+    nodes = [
+        node for node in onnx.load(tmp_path / "optimised.onnx").graph.node if node.op_type in ("Conv", "FusedConv")
+    ]
+    if any(node.domain for node in nodes):  # fused, as on x86
+        assert sum(len(node.input) == 4 for node in nodes) == 10
+
+
 def test_metadata_lies_inside(exported: Path) -> None:
     entries = {entry.key: entry.value for entry in onnx.load(exported).metadata_props}
     assert Metadata.from_json(entries[KEY], "it") == METADATA
@@ -79,14 +117,14 @@ def test_the_file_tells_nothing_of_the_machine_that_wrote_it(exported: Path) -> 
 
 def test_batch_and_size_are_free(exported: Path) -> None:
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    assert [value.name for value in session.get_inputs()] == ["images"]
+    assert [value.name for value in session.get_inputs()] == ["frames"]
     assert [value.name for value in session.get_outputs()] == ["logits"]
     network = _small()
     for shape in ((1, 32, 32, 3), (1, 33, 47, 3), (5, 64, 200, 3), (1, 200, 64, 3)):
         frames = random_frames(*shape)
         with torch.inference_mode():
             expected = network(normalise(frames.permute(0, 3, 1, 2))).numpy()
-        (logits,) = session.run(None, {"images": frames.numpy()})
+        (logits,) = session.run(None, {"frames": frames.numpy()})
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 

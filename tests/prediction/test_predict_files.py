@@ -18,9 +18,10 @@ from PIL import Image
 from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
-from bcpnet.media.sources import BadFrame, MediaItem, find_media, read_video, save_image, video_info
+from bcpnet.media.sources import BadFrame, MediaItem, find_media, read_image, read_video, save_image, video_info
+from bcpnet.media.video import ALL, Cut, video_frames
 from bcpnet.metadata import Metadata
-from bcpnet.prediction.predict import Outputs, Prediction, predict
+from bcpnet.prediction.predict import Outputs, Prediction, Stopped, predict
 from bcpnet.segmenter import Segmenter
 
 CLASSES = ClassSet("primary", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
@@ -81,7 +82,9 @@ def test_every_frame_in_order_and_every_file_whole(
         expected = segmenter(result.frame.image)
         np.testing.assert_array_equal(result.segmentation.class_map, expected.class_map)
         np.testing.assert_array_equal(np.asarray(Image.open(out / f"{result.frame.stem}.png")), expected.class_map)
-        np.testing.assert_array_equal(result.pictures["overlay"], np.asarray(expected.overlay(0.25)))
+        clear = draw.clear_colours(CLASSES.names)
+        overlay = draw.overlay_with_contours(result.frame.image, expected.class_map, CLASSES.names, clear, 0.25)
+        np.testing.assert_array_equal(result.pictures["overlay"], overlay)
         np.testing.assert_array_equal(result.pictures["colour"], draw.colour_map(expected.class_map, CLASSES.palette()))
         assert list(result.timings_ms) == ["decode", "pre", "network", "post", "draw", "write"]
         assert min(result.timings_ms.values()) >= 0
@@ -154,3 +157,91 @@ def test_a_source_that_a_frame_would_overwrite(segmenter: Segmenter, tmp_path: P
     with pytest.raises(UsageError, match="choose another --out"):
         list(predict(find_media([tmp_path]), segmenter, Outputs(tmp_path, ("classmap",)), workers=2))
     assert (tmp_path / "x_000002.png").read_bytes() == before
+
+
+def test_overlays_in_the_datasets_colours(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path / "out", ("overlay",), 1.0, palette="dataset", legend=False)
+    result = next(result for result in predict(items, segmenter, outputs) if isinstance(result, Prediction))
+    colours = result.pictures["overlay"].reshape(-1, 3)
+    assert {tuple(colour) for colour in colours.tolist()} <= {*CLASSES.colours, (24, 26, 30)}  # and the lines
+
+
+def test_videos_may_have_other_results_than_images(
+    items: list[MediaItem], segmenter: Segmenter, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    results = list(predict(items, segmenter, Outputs(out, ("ids",), video_kinds=("overlay", "ids")), cut=Cut(every=3)))
+    stems = ["1_000000", "1_000003", "1_000006", "2", "4_000000"]
+    assert [result.frame.stem for result in results if isinstance(result, Prediction)] == stems
+    assert files(out) == {f"{stem}_ids.png" for stem in stems} | {"1_overlay.mp4", "4_overlay.mp4"}
+    with Image.open(out / "2_ids.png") as picture:
+        assert picture.mode == "L"
+        np.testing.assert_array_equal(np.array(picture), segmenter(noise_of(items, "2.png")).class_map)
+    assert len(list(read_video(out / "1_overlay.mp4"))) == 3
+
+
+def noise_of(items: list[MediaItem], name: str) -> npt.NDArray[np.uint8]:
+    (item,) = (item for item in items if item.path.name == name)
+    return read_image(item.path)
+
+
+def test_ctrl_c_keeps_the_frames_done(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    results = predict(items, segmenter, Outputs(out, ("overlay", "colour")), workers=2)
+    for _ in range(3):
+        next(results)
+    with pytest.raises(Stopped) as stopped:
+        results.throw(KeyboardInterrupt())
+    assert stopped.value.frames == 3
+    assert stopped.value.videos == [out / "1_overlay.mp4", out / "1_colour.mp4"]
+    assert files(out) == {"1_overlay.mp4", "1_colour.mp4"}
+    assert [len(list(read_video(video))) for video in stopped.value.videos] == [3, 3]
+
+
+def test_ctrl_c_without_a_video(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:
+    results = predict(items, segmenter, Outputs(tmp_path / "out", ("classmap",)))
+    next(results)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        results.throw(KeyboardInterrupt())
+    assert not isinstance(stopped.value, Stopped)
+    assert files(tmp_path / "out") <= {f"1_{index:06}.png" for index in range(3)}  # those worked on, whole
+
+
+@pytest.mark.parametrize("cut", [ALL, Cut(start_s=0.1, end_s=0.5), Cut(start_s=0.1, every=2)])
+def test_times_and_sound_reach_the_video(cut: Cut, segmenter: Segmenter, tmp_path: Path) -> None:
+    ticks = [0, 40, 100, 110, 300, 340, 500, 520]  # milliseconds
+    film = write_film(tmp_path / "in" / "film.mp4", ticks)
+    out = tmp_path / "out"
+    results = list(predict(find_media([film]), segmenter, Outputs(out, ("overlay",)), cut=cut))
+    shown = [round(1000 * result.frame.time_s) for result in results if isinstance(result, Prediction)]
+    assert shown == [tick for tick in ticks if cut.start_s * 1000 <= tick < (cut.end_s or 9) * 1000][:: cut.every]
+    written = [round(1000 * frame.time_s) for frame in video_frames(out / "film_overlay.mp4")]
+    assert written == [tick - shown[0] for tick in shown]
+    with av.open(out / "film_overlay.mp4") as container, av.open(film) as source:
+        sound = container.streams.audio[0]
+        expected = (cut.end_s or 0.6) - cut.start_s
+        assert float(sound.duration * sound.time_base) == pytest.approx(float(expected), abs=0.05)
+        packets = [bytes(packet) for packet in container.demux(sound) if packet.size]
+        assert set(packets) <= {bytes(packet) for packet in source.demux(audio=0)}
+
+
+def write_film(path: Path, ticks: list[int]) -> Path:
+    """Frames at these milliseconds, and 0.6 s of noise to be heard."""
+    path.parent.mkdir()
+    with av.open(path, "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        sound = container.add_stream("aac", rate=48000, layout="mono")
+        for tick in ticks:
+            frame = av.VideoFrame.from_ndarray(noise(48, 64), format="rgb24")
+            frame.pts, frame.time_base = tick, Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        for block in range(28):
+            heard = np.random.default_rng(block).uniform(-0.5, 0.5, (1, 1024)).astype(np.float32)
+            samples = av.AudioFrame.from_ndarray(heard, format="fltp", layout="mono")
+            samples.sample_rate, samples.pts, samples.time_base = 48000, 1024 * block, Fraction(1, 48000)
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+    return path

@@ -33,7 +33,8 @@ from bcpnet.training import fit as fit_module
 from bcpnet.training import initial_weights as initial
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.module import learning_rate
-from bcpnet.training.recipes import Recipe
+from bcpnet.training.recipe import Recipe
+from bcpnet.training.resume import saved_recipe
 
 LONG = tiny_recipe(epochs=8, eval_epochs=3)
 TRAIN, VAL = Shades(16), Shades(3, ((40, 48),), seed=1)
@@ -87,7 +88,7 @@ def _assert_same_run(one: Path, other: Path) -> None:
     assert histories[0] == histories[1]
 
 
-def _history(run: Path) -> list[dict[str, float]]:
+def _history(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
 
 
@@ -105,8 +106,11 @@ def test_it_learns(finished: tuple[Path, list[Progress]]) -> None:
 
 def test_what_a_run_leaves(finished: tuple[Path, list[Progress]]) -> None:
     run, _ = finished
-    names = {"recipe.json", "last.safetensors", "best.safetensors", "history.jsonl", "tensorboard", "state.pt"}
+    names = {
+        "recipe.json", "last.safetensors", "best.safetensors", "history.jsonl", "samples", "tensorboard", "state.pt"
+    }  # fmt: skip
     assert {path.name for path in run.iterdir()} == names
+    assert {path.name for path in (run / "samples").iterdir()} == {f"epoch_000{epoch}.jpg" for epoch in (3, 6, 8)}
     assert Recipe(**json.loads((run / "recipe.json").read_text())) == LONG
     _, metadata = load_checkpoint(run / "last.safetensors")
     assert metadata.classes == CLASSES
@@ -145,6 +149,11 @@ def test_tensorboard_shows_the_history(finished: tuple[Path, list[Progress]]) ->
         shown = [(event.step, event.value) for event in events.Scalars(tag)]
         assert [step for step, _ in shown] == [step for step, _ in expected]
         assert [value for _, value in shown] == pytest.approx([value for _, value in expected], rel=1e-6)
+    for name in CLASSES.names:
+        expected = [(line["step"], line["iou"][name]) for line in _history(run) if "iou" in line]
+        shown = [(event.step, pytest.approx(event.value, rel=1e-6)) for event in events.Scalars(f"val/iou/{name}")]
+        assert shown == [(step, value) for step, value in expected if value is not None]
+    assert [event.step for event in events.Images("val/samples")] == [12, 24, 32]
 
 
 def test_seconds_go_on_after_an_interruption(tmp_path: Path) -> None:
@@ -205,8 +214,8 @@ def test_out_of_memory_is_one_clear_line(error: RuntimeError, tmp_path: Path, mo
     def full(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("bcpnet.training.fit.training_loss", full)
-    with pytest.raises(InputError, match=r"^out of memory: lower --micro-batch$"):
+    monkeypatch.setattr("bcpnet.training.step.training_loss", full)
+    with pytest.raises(InputError, match=r"^out of memory: choose a smaller --micro-batch$"):
         _fit(tiny_recipe(), tmp_path)
 
 
@@ -220,7 +229,7 @@ def test_progress_counts(finished: tuple[Path, list[Progress]]) -> None:
     assert all(progress.images_per_s > 0 for progress in seen)
 
 
-def test_its_miou_is_that_of_evaluate(finished: tuple[Path, list[Progress]]) -> None:
+def test_its_scores_are_those_of_evaluate(finished: tuple[Path, list[Progress]]) -> None:
     """While training and afterwards, through checkpoint, folding and backend: one number."""
     from bcpnet.backends.pytorch import PytorchBackend
 
@@ -229,6 +238,7 @@ def test_its_miou_is_that_of_evaluate(finished: tuple[Path, list[Progress]]) -> 
     scores = [line["miou"] for line in history if "miou" in line]
     last = evaluate(PytorchBackend(run / "last.safetensors"), VAL)
     assert last.scores.miou == pytest.approx(history[-1]["miou"], abs=1e-6)
+    assert last.scores.iou == pytest.approx(history[-1]["iou"], abs=1e-6)
     best = evaluate(PytorchBackend(run / "best.safetensors"), VAL)
     assert best.scores.miou == pytest.approx(max(scores), abs=1e-6)
 
@@ -334,11 +344,7 @@ def test_soft_labels_serve_again(tmp_path: Path) -> None:
     assert all(torch.equal(second[name], value) for name, value in first.items())
     _, metadata = load_checkpoint(tmp_path / "second" / "last.safetensors")
     assert metadata.provenance.endswith(", teacher first/soft_labels.npy")
-    with pytest.raises(
-        InputError, match=r"soft_labels\.npy: not the soft labels of this run's 19 images and 3 classes$"
-    ):
-        _fit(recipe, tmp_path / "third", train=Shades(12), val=None)
-    assert not (tmp_path / "third").exists()
+    _fit(recipe, tmp_path / "third", train=Shades(12), val=None)  # they are of the folder, whatever the split
 
 
 @pytest.mark.parametrize("classes", [1, 5])
@@ -354,7 +360,7 @@ def test_resuming_with_fewer_unlabelled_images(tmp_path: Path) -> None:
         _fit(recipe, tmp_path / "run", val=None, report=_stop_at(1))
     (tmp_path / "streets" / "3.png").unlink()
     with pytest.raises(
-        InputError, match=r"soft_labels\.npy: not the soft labels of this run's 22 images and 3 classes$"
+        InputError, match=r"soft_labels\.npy: not the soft labels of this run's 6 images and 3 classes$"
     ):
         _fit(recipe, tmp_path / "run", val=None, resume=True)
 
@@ -471,9 +477,12 @@ def test_pretrained_weights_are_where_it_starts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr": 0.06}, "was started with another recipe: lr was 0.1, now 0.06$"),
-        ({"lr": 0.06, "seed": 3}, "lr was 0.1, now 0.06; seed was 0, now 3$"),
-        ({"options": {"width": 16}}, "options was {}, now {'width': 16}$"),
+        ({"lr": 0.06}, r"was started with another recipe: lr was 0.1, now 0.06\. .*--pretrained .*run --out NEW$"),
+        ({"lr": 0.06, "seed": 3}, r"lr was 0.1, now 0.06; seed was 0, now 3\. "),
+        ({"options": {"width": 16}}, r"options was {}, now {'width': 16}\. "),
+        ({"epochs": 9}, r"epochs was 2, now 9\. "),
+        ({"epochs": 1}, r"epochs was 2, now 1\. "),
+        ({"micro_batch": 2}, r"micro_batch was 4, now 2\. "),
     ],
 )
 def test_resuming_with_another_recipe(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -481,6 +490,31 @@ def test_resuming_with_another_recipe(changes: dict[str, Any], message: str, tmp
         _fit(tiny_recipe(), tmp_path / "run", report=_stop_at(1))
     with pytest.raises(UsageError, match=message):
         _fit(tiny_recipe(**changes), tmp_path / "run", resume=True)
+
+
+def test_what_may_change_on_resuming(tmp_path: Path) -> None:
+    """Where the data lie, how often it is saved, who reads: the run ends the same, and recipe.json tells the newest."""
+    recipe = tiny_recipe(root=str(tmp_path / "data"))
+    _fit(recipe, tmp_path / "whole")
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "halves", report=_stop_at(3))
+    moved = dataclasses.replace(recipe, root=str(tmp_path / "moved"), save_seconds=0, workers=1)
+    _fit(moved, tmp_path / "halves", resume=True)
+    _assert_same_run(tmp_path / "whole", tmp_path / "halves")
+    assert saved_recipe(tmp_path / "halves") == moved
+
+
+def test_paths_are_kept_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a run goes on from another working folder, with the same command too."""
+    recipe = dataclasses.replace(_with_unlabelled(tmp_path), root="data", unlabelled="streets")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunInterruptedError):
+        _fit(recipe, tmp_path / "run", val=None, report=_stop_at(3))
+    _fit(recipe, tmp_path / "run", val=None, resume=True)
+    kept = saved_recipe(tmp_path / "run")
+    assert (kept.root, kept.unlabelled) == (str(tmp_path / "data"), str(tmp_path / "streets"))
+    monkeypatch.chdir(Path(__file__).parent)
+    assert _fit(kept, tmp_path / "run", val=None, resume=True) == []
 
 
 def test_resuming_with_other_data(tmp_path: Path) -> None:
@@ -496,13 +530,13 @@ def test_resuming_with_other_data(tmp_path: Path) -> None:
 
 def test_a_loss_without_bounds_keeps_the_last_good_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tmp_path / "run"
-    step = fit_module._step
+    step = fit_module.optimizer_step
 
     def bad_from_the_third(trained: Any, *arguments: Any) -> torch.Tensor:
         loss = step(trained, *arguments)
         return loss if trained.step < 2 else loss * float("nan")
 
-    monkeypatch.setattr(fit_module, "_step", bad_from_the_third)
+    monkeypatch.setattr(fit_module, "optimizer_step", bad_from_the_third)
     with pytest.raises(InputError, match=r"^step 3: the loss is no longer a finite number; lower --lr$"):
         _fit(tiny_recipe(save_seconds=0), run)
     assert _state(run)["/step"] == 2
@@ -521,7 +555,9 @@ def test_weights_without_their_state_are_not_written_over(tmp_path: Path) -> Non
 
 
 def test_a_folder_with_a_run_is_not_written_over(finished: tuple[Path, list[Progress]]) -> None:
-    with pytest.raises(UsageError, match="already holds a run: add --resume to go on, or choose another --out"):
+    with pytest.raises(
+        UsageError, match=r"already holds a run: go on with `bcpnet train --resume .*`, or choose another"
+    ):
         _fit(tiny_recipe(), finished[0])
 
 
@@ -536,11 +572,15 @@ def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) ->
     run.mkdir()
     (run / "recipe.json").write_text(tiny_recipe(epochs=9).to_json())
     (run / "history.jsonl").write_text('{"step": 1, "miou": 0.9}\n')
+    (run / "samples").mkdir()
+    for name in ("epoch_0009.jpg", ".epoch_0009.01234567.jpg", "mine.jpg"):
+        (run / "samples" / name).touch()
     with pytest.raises(InputError, match=r"was first saved; remove its folder and start again without --resume$"):
         _fit(tiny_recipe(epochs=9), run, resume=True)
     _fit(tiny_recipe(epochs=1), run)
     assert [line["step"] for line in _history(run)] == [4]
     assert json.loads((run / "recipe.json").read_text())["epochs"] == 1
+    assert {path.name for path in (run / "samples").iterdir()} == {"epoch_0001.jpg", "mine.jpg"}
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # what PyTorch takes a safetensors file for
@@ -587,7 +627,7 @@ def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:
             {"unlabelled": "nowhere", "unlabelled_batch": 2, "teacher": "camvid"},
             {},
             InputError,
-            r"^nowhere: no images \(\.png \.jpg \.jpeg\) in it$",
+            r"/nowhere: no images \(\.png \.jpg \.jpeg\) in it$",
         ),
         (
             {"unlabelled": "required", "unlabelled_batch": 2, "teacher": "camvid"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bcpnet.data import DATASETS
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.networks import build
 from bcpnet.training import batches
 from bcpnet.training.module import learning_rate
@@ -69,17 +70,16 @@ def test_a_recipe_is_made_anew_each_time() -> None:
 
 
 def test_unknown_recipe() -> None:
-    with pytest.raises(UsageError, match="unknown recipe 'kitti': choose one of camvid, camvid-teacher, "):
-        recipe("kitti")
+    with pytest.raises(UsageError, match="unknown recipe 'nonsense': choose one of camvid, camvid-teacher, "):
+        recipe("nonsense")
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"batch": 10, "micro_batch": 4}, "batch 10 is not a multiple of micro-batch 4"),
-        ({"batch": 4, "micro_batch": 8}, "batch 4 is not a multiple of micro-batch 8"),
+        ({"batch": 13, "micro_batch": 8}, r"batch 13 has no equal parts of 2 to 8 images a device \(micro-batch 8\)"),
         ({"batch": 0, "micro_batch": 1}, "batch 0"),
-        ({"micro_batch": 0}, "micro-batch 0"),
+        ({"micro_batch": -1}, "micro-batch -1"),
         ({"scale_min": 2.0, "scale_max": 1.0}, "scale-min 2.0 and scale-max 1.0"),
         ({"scale_min": 0.0}, "scale-min 0.0"),
         ({"crop_w": 31}, "crop 360x31.*at least 32x32"),
@@ -109,6 +109,48 @@ def test_unknown_recipe() -> None:
 def test_contradictions(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe(**fields)
+
+
+@given(share=st.integers(1, 60), devices=st.integers(1, 4), micro_batch=st.integers(0, 70))
+def test_a_batch_goes_through_in_the_largest_equal_parts(share: int, devices: int, micro_batch: int) -> None:
+    try:
+        part = Recipe(batch=share * devices, micro_batch=micro_batch).images_at_once(devices)
+    except UsageError:
+        assert micro_batch > 1
+        return
+    assert share % part == 0
+    assert part <= (micro_batch or share)
+    assert not [size for size in range(part + 1, share + 1) if share % size == 0 and size <= (micro_batch or share)]
+    assert part > 1 or 1 in (share, micro_batch)
+
+
+def test_a_smaller_batch_needs_no_micro_batch() -> None:
+    for make in RECIPES.values():
+        small = replace(make(), batch=4, unlabelled_batch=min(make().unlabelled_batch, 2))
+        assert small.images_at_once() == 4
+    assert recipe("camvid-paper").images_at_once() == 8
+    with pytest.raises(UsageError, match="batch 4 is not a multiple of 3 devices"):
+        Recipe(batch=4).images_at_once(3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ('{"batch": "8"}', "cannot be read"),
+        ('{"batch": 0}', "batch 0: need at least 1"),
+        ('{"zoom": 2, "depth": 1}', "this version does not know depth, zoom"),
+    ],
+)
+def test_what_is_no_recipe(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^recipe.json: {message}"):
+        Recipe.from_json(text, "recipe.json")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_json_and_back(name: str) -> None:
+    assert Recipe.from_json(recipe(name).to_json(), "here") == recipe(name)
 
 
 @given(samples=st.integers(1, 500), labelled=st.integers(1, 20), unlabelled=st.integers(0, 20))

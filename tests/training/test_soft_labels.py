@@ -46,12 +46,9 @@ def teacher(tmp_path: Path) -> Path:
     return path
 
 
-def _soft(
-    teacher: str, train: Shades, folder: Path, unlabelled: Unlabelled | None = None, short_side: int = 32
-) -> npt.NDArray[np.float64]:
-    write_soft_labels(teacher, train, unlabelled, short_side, folder / "soft.npy")
-    samples = len(train) + (0 if unlabelled is None else len(unlabelled))
-    return read_soft_labels(folder / "soft.npy", samples, len(train.classes)) / UNIT
+def _soft(teacher: str, images: Shades | Unlabelled, folder: Path, short_side: int = 32) -> npt.NDArray[np.float64]:
+    write_soft_labels(teacher, images, short_side, folder / "soft.npy")
+    return read_soft_labels(folder / "soft.npy", len(images), len(images.classes)) / UNIT
 
 
 def _seen(network: nn.Module, pixels: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.float64]:
@@ -163,13 +160,10 @@ def _folder(root: Path, images: Shades, coarse: dict[int, npt.NDArray[np.uint8]]
     return Unlabelled(root, images.classes)
 
 
-def test_those_of_unlabelled_images_follow(teacher: Path, tmp_path: Path) -> None:
-    """As if they were of the split, whose first image still sets the size."""
-    both = Shades(5, ((32, 48), (48, 48), (40, 32)))
-    train, others = Shades(0), Shades(0)
-    train.samples, others.samples = both.samples[:2], both.samples[2:]
-    soft = _soft(str(teacher), train, tmp_path, _folder(tmp_path / "streets", others))
-    assert np.array_equal(soft, _soft(str(teacher), both, tmp_path))
+def test_a_folder_is_taught_as_a_split(teacher: Path, tmp_path: Path) -> None:
+    split = Shades(5, ((32, 48), (48, 48), (40, 32)))
+    soft = _soft(str(teacher), _folder(tmp_path / "streets", split), tmp_path)
+    assert np.array_equal(soft, _soft(str(teacher), split, tmp_path))
 
 
 def _put_right(
@@ -221,30 +215,30 @@ def test_a_mirrored_coarse_label_puts_right_what_is_mirrored() -> None:
 
 
 def test_a_coarse_label_bounds_what_its_image_teaches(tmp_path: Path) -> None:
-    """An image that has none is taught as the teacher sees it; so are those of the split."""
+    """An image that has none is taught as the teacher sees it."""
     path, network = tmp_path / "camvid.safetensors", random_network("bcpnet", 11)
     assert isinstance(network.head, nn.Conv2d)
     network.head.weight.data *= 0.01  # in doubt, so that much of what it thinks is possible
     save_checkpoint(path, network, Metadata("bcpnet", {}, CAMVID, 64))
-    train, others = Shades(2), Shades(3, seed=1)
-    train.classes = others.classes = CAMVID
+    others = Shades(3, seed=1)
+    others.classes = CAMVID
     # Groups of IDD-Lite in squares of eight pixels, two by two soft labels each; 255 says nothing.
     groups = np.random.default_rng(0).choice([0, 1, 2, 3, 4, 5, 6, 255], (4, 6)).astype(np.uint8)
     coarse = groups.repeat(8, 0).repeat(8, 1)
-    free = _soft(str(path), train, tmp_path, _folder(tmp_path / "free", others))
+    free = _soft(str(path), _folder(tmp_path / "free", others), tmp_path)
     folder = _folder(tmp_path / "bound", others, {1: coarse})
-    bound = _soft(str(path), train, tmp_path, folder)
-    alike = [0, 1, 2, 4]
+    bound = _soft(str(path), folder, tmp_path)
+    alike = [0, 2]
     assert np.array_equal(bound[alike], free[alike])
     possible = folder.possible(1)
     assert possible is not None
     allowed = possible[:, ::4, ::4]
-    expected, masses = _put_right(free[3], allowed)
+    expected, masses = _put_right(free[1], allowed)
     rounding = 0.5 / UNIT * (1 + (1 + allowed.sum(0)) / masses.clip(0.2))  # of what was stored, and of it when divided
     clear = np.abs(masses - 0.2) > rounding
-    assert (np.abs(bound[3] - expected) <= rounding + 1e-6)[:, clear].all()
-    assert not bound[3][~allowed].any()
-    sums = bound[3].sum(0)
+    assert (np.abs(bound[1] - expected) <= rounding + 1e-6)[:, clear].all()
+    assert not bound[1][~allowed].any()
+    sums = bound[1].sum(0)
     assert min((sums == 0).sum(), ((sums > 0.9) & ~allowed.all(0)).sum()) > 10  # either came about
 
 
@@ -274,16 +268,15 @@ def test_a_student_learns_from_soft_labels_alone(
         _folder(tmp_path / "streets", bare)
         bare = Shades(4, seed=2)
         bare.samples = [sample._replace(label=np.full_like(sample.label, IGNORE)) for sample in bare.samples]
-        known = np.concatenate([np.zeros_like(known[:4]), known])
         folder = {"unlabelled": str(tmp_path / "streets"), "unlabelled_batch": 3, "epochs": 10}
 
-    def write(teacher: str, train: Shades, others: Unlabelled | None, short_side: int, path: Path) -> None:
+    def write(teacher: str, images: Shades | Unlabelled, short_side: int, path: Path) -> None:
         del teacher, short_side
-        assert len(known) == len(train) + len(others or ())
+        assert len(known) == len(images)
         path.parent.mkdir()
         np.save(path, np.ascontiguousarray(known.transpose(0, 3, 1, 2)))
 
-    monkeypatch.setattr(fit_module, "write_soft_labels", write)
+    monkeypatch.setattr(soft_labels, "write_soft_labels", write)
     run = tmp_path / "run"
     recipe = tiny_recipe(teacher="known", epochs=10, optimizer="adamw", lr=1e-2)
     fit_module.fit(replace(recipe, **folder), bare, None, run, accelerator="cpu")
@@ -320,10 +313,10 @@ def test_a_resumed_run_ends_as_a_whole_one_and_asks_no_teacher(teacher: Path, tm
 def test_what_does_not_go_together(teacher: Path, tmp_path: Path) -> None:
     path = tmp_path / "soft.npy"
     with pytest.raises(UsageError, match="unknown weights 'nobody'"):
-        write_soft_labels("nobody", Shades(3), None, 32, path)
+        write_soft_labels("nobody", Shades(3), 32, path)
     save_checkpoint(teacher, build("bcpnet", 11), Metadata("bcpnet", {}, CAMVID, 64))
     with pytest.raises(InputError, match=r"its classes \(camvid\) are not those of the training data"):
-        write_soft_labels(str(teacher), Shades(3), None, 32, path)
+        write_soft_labels(str(teacher), Shades(3), 32, path)
     assert [file.name for file in tmp_path.iterdir()] == ["teacher.safetensors"]
     with pytest.raises(UsageError, match="the recipe wants a teacher"):
         fit_module.fit(tiny_recipe(teacher="required"), Shades(16), None, tmp_path / "run")

@@ -48,10 +48,10 @@ def open_backend(
     """Loads weights into a runtime; imports that runtime and no other.
 
     Args:
-        weights: a name of `bcpnet.weights.shipped()`, or the path of a .onnx or .safetensors file.
-        name: one of BACKENDS; by default "pytorch" for a .safetensors file, and for all else "native" where it was
-            compiled and runs such a network, "onnxruntime" where not. "auto" = the fastest here, by a trial that is
-            remembered (`bcpnet.backends.auto`). "cuda_fp16" = float16 on an NVIDIA GPU.
+        weights: a name of `bcpnet.weights.shipped()`, the path of a .onnx or .safetensors file, or the folder of a run.
+        name: one of BACKENDS; by default "pytorch" for a .safetensors file (or a run), and for all else "native" where
+            it was compiled and runs such a network, "onnxruntime" where not. "auto" = the fastest here, by a trial that
+            is remembered (`bcpnet.backends.auto`). "cuda_fp16" = float16 on an NVIDIA GPU.
         threads: number of CPU threads; by default the runtime's own choice.
         size_hw: for "auto": of the network's input; by default what a 16:9 frame is resized to.
 
@@ -61,7 +61,7 @@ def open_backend(
         InputError: the weights cannot be read, or are a pickle.
     """
     check_threads(threads)
-    if name is None and Path(weights).suffix.lower() != ".safetensors":
+    if name is None and resolve(weights, ".onnx").suffix.lower() != ".safetensors":
         try:
             return open_backend(weights, "native", threads)
         except UsageError:

@@ -220,5 +220,7 @@ class _Results:
                 writer = VideoWriter(self.folder / f"{kind}.mp4", (height, width), self.fps)
                 self.encoders[kind] = self.stack.enter_context(writer)
             self.encoders[kind].write(picture)
+        if "ids" in self.save:
+            save_class_map(self.folder / "ids.png", result.class_map)
         if "classmap" in self.save:
             save_class_map(self.folder / "class_map.png", result.class_map, result.classes.palette())

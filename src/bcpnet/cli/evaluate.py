@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import math
 import sys
@@ -10,32 +11,37 @@ from pathlib import Path
 
 from bcpnet.backends import open_backend
 from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size, print_json
+from bcpnet.cli.complain import complain
 from bcpnet.data import open_dataset
 from bcpnet.data.base import Dataset
+from bcpnet.data.seen import seen, split_name
 from bcpnet.drawing import pictures as draw
-from bcpnet.errors import UsageError
+from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation.evaluate import ClassMap, evaluate, format_table
+from bcpnet.labels import ClassSet
 from bcpnet.machine import describe_machine
 from bcpnet.media.sources import save_image
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.pipeline import divide_threads
+from bcpnet.weights import shipped
 
 _WORST = 10  # pictures
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score weights on a labelled split: IoU per class, mIoU, pixel accuracy. For example:
+    """Score weights on a labelled split: IoU per class, mIoU, pixel accuracy, in %. For example:
 
-    bcpnet evaluate --weights camvid --data camvid --root datasets/camvid --split val
+    bcpnet evaluate --weights camvid-original --data camvid --root datasets/camvid --split val
 
-    One int64 confusion matrix over the split at the labels' own size, single scale, no flipping.
+    One confusion matrix over the split at the labels' own size, single scale, no flipping. Where the weights were
+    trained on images of the split, a warning says so: such a score is too high.
 
     Attributes:
-        weights: a name that ships (see `bcpnet models`) or a .onnx or .safetensors file.
+        weights: a name that ships (see `bcpnet models`), a .onnx or .safetensors file, or the folder of a run.
         data: camvid, cityscapes, folder or streets.
         root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
-        split: train, val or test, as the dataset has them.
+        split: train, val or test, as the dataset has them; by default val, or test if the weights were trained on val.
         backend: native, onnxruntime, openvino or pytorch; by default what the weights call for; auto = the fastest
             here, by a trial of about a second that is remembered.
         size: height and width, in pixels, that images are resized to for the network; by default the short side it was
@@ -43,13 +49,14 @@ class Evaluate:
         threads: CPU threads, by default one per core; that many images (up to 8) are worked on at once.
         confusion: where to write the confusion matrix as a picture (PNG).
         worst: folder for pictures of the ten images with the lowest mIoU: image, label, prediction, errors.
-        json: print everything, the confusion matrix and the machine included, as JSON.
+        json: print everything, the confusion matrix and the machine included, as JSON; miou, iou, accuracy and
+            pixel_accuracy are shares, 0 to 1; seen_in_training is true, false, or null where the weights do not tell.
     """
 
     weights: str = "camvid"
     data: str = "camvid"
     root: OptionalPath = None
-    split: str = "val"
+    split: Name = None
     backend: Name = None
     size: Size = None
     threads: Number = None
@@ -63,10 +70,20 @@ def run(options: Evaluate) -> int:
     size_hw = None if options.size is None else parse_size(options.size)
     if options.confusion is not None and options.confusion.suffix.lower() != ".png":
         raise UsageError(f"{options.confusion}: the picture's name must end in .png")
-    dataset = open_dataset(options.data, options.root, options.split)
+    split = options.split or "val"
+    dataset = open_dataset(options.data, options.root, split)
     workers, threads = divide_threads(options.threads, len(dataset))
     name = chosen_backend(options.backend, options.weights, size_hw, threads)
     backend = open_backend(options.weights, name, threads)
+    known = backend.metadata.trained_on
+    was_seen = seen(known, split_name(options.data, split, dataset.classes))
+    if was_seen and options.split is None:
+        split, dataset = "test", _labelled_test(options, dataset.classes)
+        was_seen = seen(known, split_name(options.data, split, dataset.classes))
+    if was_seen:
+        unseen = _unseen_weights(options.data, split, dataset.classes)
+        instead = f"choose weights that were not ({', '.join(unseen)})" if unseen else "choose another split"
+        complain(f"warning: {_trained_on(options, split)}, so this score is too high; {instead}")
     with Status() as status:
 
         def report(done: int, total: int) -> None:
@@ -76,11 +93,13 @@ def run(options: Evaluate) -> int:
         watch = None if options.worst is None else worst.watch
         result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report, watch=watch)
     if options.json:
-        names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": options.split}
-        print_json({**names, **result.as_dict(), "machine": describe_machine()}, indent=2)
+        names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": split}
+        facts = {**names, "seen_in_training": was_seen, **result.as_dict(), "machine": describe_machine()}
+        print_json(facts, indent=2)
     else:
         print(format_table(result.scores))
-        print(f"{result.images} images of {options.data} {options.split}, {backend.name}")
+        caution = ", which the weights were trained on: too high a score" if was_seen else ""
+        print(f"{result.images} images of {options.data} {split}, {backend.name}{caution}")
     if options.confusion is not None:  # last, so that a path that cannot be written costs no figures
         save_image(options.confusion, draw.draw_confusion(result.confusion.counts, dataset.classes.names))
         print(f"confusion matrix in {options.confusion}", file=sys.stderr if options.json else sys.stdout)
@@ -88,6 +107,35 @@ def run(options: Evaluate) -> int:
         worst.draw(dataset, options.worst)
         print(f"the worst images in {options.worst}", file=sys.stderr if options.json else sys.stdout)
     return 0
+
+
+def _labelled_test(options: Evaluate, classes: ClassSet) -> Dataset:
+    """The test split, in place of val. Raises UsageError, saying what to do, where it or its labels are not there."""
+    with contextlib.suppress(InputError):
+        dataset = open_dataset(options.data, options.root, "test")
+        if len(dataset) > 0 and dataset[0].label is not None:
+            return dataset
+    unseen = _unseen_weights(options.data, "val", classes)
+    instead = f"--weights that were not trained on val ({', '.join(unseen)})" if unseen else "a --split that has labels"
+    raise UsageError(
+        f"{_trained_on(options, 'val')}, and there is no test split with labels: "
+        f"choose {instead}, or --split val for a score that is too high"
+    )
+
+
+def _trained_on(options: Evaluate, split: str) -> str:
+    return f"{options.weights} was trained on images of {options.data} {split}"
+
+
+def _unseen_weights(data: str, split: str, classes: ClassSet) -> list[str]:
+    """Those that ship, for these classes, and were not trained on images of the split."""
+    all_metadata = {name: open_backend(name).metadata for name in shipped()}
+    name_of_split = split_name(data, split, classes)
+    return [
+        name
+        for name, metadata in all_metadata.items()
+        if metadata.classes.names == classes.names and seen(metadata.trained_on, name_of_split) is False
+    ]
 
 
 class _Worst:

@@ -28,6 +28,8 @@ class Export:
     bcpnet export --weights RUN/best.safetensors mine.onnx
     bcpnet export --weights mine.onnx --int8 train/images mine-int8.onnx
 
+    The file takes "frames", N x H x W x 3 uint8, RGB, with sides of at least 32 pixels, and returns "logits". Resize
+    frames first to the short side that the network was trained for: 540 pixels for the weights that ship.
     The file is kept only if ONNX Runtime computes the same logits from it as PyTorch does from the weights.
 
     Attributes:
@@ -36,7 +38,8 @@ class Export:
         int8: compute in 8-bit integers, for CPUs with instructions for them (VNNI): ranges are measured on these images
             (a folder, a file, a glob in quotes), evenly spread where there are more than 128. Give training images:
             figures on images used here would say too much. Evaluate the result: it is close, not equal.
-        class_map: return class maps at the image's size instead of logits. For other programs: bcpnet reads logits.
+        class_map: return "class_map", N x H x W uint8, the class of every pixel, instead of logits. For other programs:
+            bcpnet reads logits.
     """
 
     out: Annotated[Positional[Path], arg(metavar="OUT.onnx")]

@@ -54,7 +54,7 @@ VERBS = {
     "export": Verb("export", "Export", "write weights as ONNX, checked against the network"),
     "benchmark": Verb("benchmark", "Benchmark", "measure speed from frame in to class map out"),
     "paper": Verb("paper", "Paper", "measure the paper's comparison of thirteen systems"),
-    "info": Verb("info", "Info", "count a network's parameters and multiply-adds"),
+    "info": Verb("info", "Info", "count a network's parameters and multiply-adds; describe weights"),
     "models": Verb("models", "Models", "list the weights that ship"),
     "data": Verb("data", "Data", "fetch a dataset"),
     "pretrained": Verb("pretrained", "Pretrained", "fetch weights that others trained"),
@@ -166,7 +166,7 @@ def _overview() -> str:
     verbs = "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items())
     return (
         "bcpnet: real-time semantic segmentation\n\nusage: bcpnet COMMAND [options]\n\n"
-        f"{verbs}\n\nbcpnet COMMAND --help tells its options; bcpnet --version the version."
+        f"{verbs}\n\nbcpnet COMMAND --help lists its options; bcpnet --version prints the version."
     )
 
 

@@ -3,76 +3,113 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from bcpnet.cli.common import Flag, OptionalPath, Status, duration
+from tyro.conf import arg
+
+from bcpnet.cli.common import Flag, Status, duration
 from bcpnet.cli.complain import complain
-from bcpnet.data import open_dataset
+from bcpnet.data import DATASETS, Dataset, open_dataset
+from bcpnet.data.seen import seen, split_name
 from bcpnet.errors import UsageError
+from bcpnet.training.history import last_evaluation
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
+from bcpnet.training.resume import saved_recipe
 
 if TYPE_CHECKING:
     from bcpnet.training.fit import Progress
 
+_LOWEST = 3  # classes named at the end
+_OVERVIEW = """usage: bcpnet train RECIPE --root DIR --out RUN [options]
+       bcpnet train --resume RUN
+
+The recipes:
+
+{recipes}
+
+bcpnet train RECIPE --help lists a recipe's options and their values, for example --epochs, --batch and --data.
+Ctrl-C saves a run; --resume RUN goes on with it, with its own recipe and data."""
+
+
+@dataclass(frozen=True)
+class RecipeOptions(Recipe):
+    """A recipe as the command line shows it."""
+
+    dataset: Annotated[str, arg(name="data", metavar=f"{{{','.join(DATASETS)}}}")] = "camvid"
+    root: Annotated[str, arg(metavar="PATH")] = "none"
+
 
 @dataclass(frozen=True)
 class Train:
-    """Train a recipe: the values below are its own, and each can be set. For example:
+    """Train a recipe. For example:
 
     bcpnet train streets --out runs/first --epochs 20
 
-    Ctrl-C saves; the same command with --resume goes on.
+    Ctrl-C saves the run; `bcpnet train --resume runs/first` goes on with it.
 
     Attributes:
-        out: folder for the run: recipe.json, last.safetensors, best.safetensors, history.jsonl, TensorBoard files.
-        root: the dataset's folder; for `folder`, its YAML file; none for `streets`.
-        resume: go on with the run in --out.
+        out: folder for the run: recipe.json, last.safetensors, best.safetensors, history.jsonl, pictures, TensorBoard
+            files.
+        resume: go on with the run in --out (the same as `bcpnet train --resume RUN`, which needs no recipe).
         devices: how many GPUs (or CPU processes) to train on.
-        accelerator: auto, cpu or cuda.
-        recipe: what is trained, and how.
+        accelerator: what to train on; auto = a GPU where there is one.
+        recipe: what is trained, and how. The values are the recipe's own; each can be set.
     """
 
     out: Path
-    recipe: Recipe
-    root: OptionalPath = None
+    recipe: RecipeOptions
     resume: Flag = False
     devices: int = 1
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
 
     @staticmethod
     def defaults(words: list[str]) -> tuple[Train | None, list[str]]:
-        """Takes the recipe's name off the arguments and its values as defaults; None after --help without a recipe."""
+        """Takes the recipe's name, or --resume RUN, off the arguments, and its values as defaults.
+
+        None after --help without a recipe.
+        """
         from tyro import MISSING_NONPROP
 
         name = words[0] if words else ""
         if name in ("-h", "--help"):
-            print(_overview())
+            width = max(map(len, RECIPES))
+            recipes = "\n".join(f"  {known:{width}}  {make.__doc__}" for known, make in RECIPES.items())
+            print(_OVERVIEW.format(recipes=recipes))
             return None, []
-        if not name or name.startswith("-"):
-            raise UsageError(f"name the recipe first: bcpnet train RECIPE ...; recipes: {', '.join(RECIPES)}")
-        return Train(MISSING_NONPROP, recipe(name)), words[1:]
+        _check_words(words)
+        if name == "--resume":
+            run = Path(words[1])
+            return Train(run, RecipeOptions(**vars(saved_recipe(run))), resume=True), words[2:]
+        return Train(MISSING_NONPROP, RecipeOptions(**vars(recipe(name)))), words[1:]
 
 
 def run(options: Train) -> int:
     """Trains, with a line of progress."""
-    what = _with_own_options(options.recipe)
+    what = _with_own_options(Recipe(**vars(options.recipe)))
     if what.pretrained == "required":
         raise UsageError(
-            "this recipe starts from pre-trained encoder weights: add --pretrained FILE.safetensors, "
-            "or --pretrained none to start from random ones"
+            "this recipe starts from pre-trained encoder weights: add --pretrained FILE.safetensors "
+            "(`bcpnet pretrained` fetches one), or --pretrained none to start from random ones"
         )
     if what.teacher == "required":
-        raise UsageError("this recipe learns from a teacher: add --teacher FILE.safetensors")
+        raise UsageError("this recipe learns from a teacher: add --teacher, weights of bcpnet or the folder of a run")
     if what.unlabelled == "required":
         raise UsageError("this recipe learns from images without labels: add --unlabelled DIR")
-    train = open_dataset(what.dataset, options.root, what.train_split)
-    val = None if what.val_split == "none" else open_dataset(what.dataset, options.root, what.val_split)
+    train = _open(what, what.train_split)
+    val = None if what.val_split == "none" else _open(what, what.val_split)
 
     keep_memory()  # before PyTorch is there
     from bcpnet.training.fit import RunInterruptedError, fit
+    from bcpnet.training.trained_on import trained_on
 
+    if val is not None and seen(trained_on(what, train.classes), split_name(what.dataset, what.val_split, val.classes)):
+        complain(
+            f"the weights that this run starts or learns from were trained on val-split {what.val_split}: its scores "
+            "will be too high"
+        )
     try:
         with Status() as status:
             reading = "reading the images"
@@ -88,10 +125,35 @@ def run(options: Train) -> int:
                 report=lambda progress: status.show(_line(progress), always=progress.step == progress.steps),
             )
     except RunInterruptedError as stop:
-        complain(f"{stop}; go on with the same command and --resume")
+        complain(f"{stop}; go on with: bcpnet train --resume {options.out}{_machine(options)}")
         return 130
+    last = last_evaluation(options.out)
+    if last is not None:
+        print(_scores(last))
+        print(f"sample pictures in {options.out / 'samples'}")
     print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
     return 0
+
+
+def _check_words(words: list[str]) -> None:
+    """Raises UsageError for what tyro would only call unknown or missing."""
+    name, *rest = words or [""]
+    if any(word.partition("=")[0] == "--dataset" for word in words):
+        raise UsageError("--dataset is called --data, as in the other commands")
+    if name == "--resume" and (not rest or rest[0].startswith("-")):
+        raise UsageError("--resume needs the folder of the run: bcpnet train --resume RUN")
+    if not name or (name.startswith("-") and name != "--resume"):
+        raise UsageError(
+            f"name the recipe first: bcpnet train RECIPE ..., one of {', '.join(RECIPES)}; or an interrupted run: "
+            "bcpnet train --resume RUN"
+        )
+    for word, value in pairwise(rest):
+        if word == "--resume" and not value.startswith("-"):
+            raise UsageError(f"a run has its recipe: leave out {name!r}, as in: bcpnet train --resume {value}")
+
+
+def _open(what: Recipe, split: str) -> Dataset:
+    return open_dataset(what.dataset, None if what.root == "none" else Path(what.root), split)
 
 
 def _with_own_options(what: Recipe) -> Recipe:
@@ -102,17 +164,22 @@ def _with_own_options(what: Recipe) -> Recipe:
     return replace(what, options={}) if any(what.options == own.options for own in recipes) else what
 
 
-def _overview() -> str:
-    width = max(map(len, RECIPES))
-    recipes = "\n".join(f"  {name:{width}}  {make.__doc__}" for name, make in RECIPES.items())
-    return (
-        f"usage: bcpnet train RECIPE --root DIR --out RUN [options]\n\n{recipes}\n\n"
-        "bcpnet train RECIPE --help tells its options and their values."
-    )
+def _machine(options: Train) -> str:
+    """The options that the folder of a run does not hold, where they were set."""
+    devices = "" if options.devices == 1 else f" --devices {options.devices}"
+    return devices + ("" if options.accelerator == "auto" else f" --accelerator {options.accelerator}")
+
+
+def _scores(evaluation: dict[str, Any]) -> str:
+    """A line of the history: mIoU and the classes with the lowest IoU."""
+    found = [(iou, name) for name, iou in evaluation.get("iou", {}).items() if iou is not None]
+    lowest = ", ".join(f"{name} {100 * iou:.1f}" for iou, name in sorted(found)[:_LOWEST])
+    told = f"val mIoU {100 * evaluation['miou']:.2f} % after epoch {evaluation['epoch']}"
+    return f"{told}; lowest: {lowest}" if lowest else told
 
 
 def _line(progress: Progress) -> str:
-    miou = "" if progress.miou is None else f", val mIoU {100 * progress.miou:.2f}"
+    miou = "" if progress.miou is None else f", val mIoU {100 * progress.miou:.2f} %"
     return (
         f"epoch {progress.epoch}/{progress.epochs}, step {progress.step}/{progress.steps}, loss {progress.loss:.3f}"
         f"{miou}, {progress.images_per_s:.1f} images/s, {duration(progress.eta_s)} to go"

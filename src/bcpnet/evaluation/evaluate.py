@@ -40,7 +40,7 @@ class Evaluation:
     confusion: ConfusionMatrix
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: images, size_hw, the scores (those per class by name), confusion (rows of ints)."""
+        """For JSON: images, size_hw, the scores as shares 0..1 (those per class by name), confusion (rows of ints)."""
         return {
             "images": self.images,
             "size_hw": self.size_hw,
@@ -118,11 +118,11 @@ def require_same_classes(of_weights: ClassSet, wanted: ClassSet) -> None:
 
 
 def format_table(scores: Scores) -> str:
-    """IoU and accuracy per class, then the means, in percent, as aligned lines of text."""
+    """IoU and accuracy per class, then the means, in per cent, as aligned lines of text."""
     width = max(map(len, [*scores.iou, "pixel accuracy"]))
-    lines = [f"{'class':{width}}     IoU  accuracy"]
+    lines = [f"{'class':{width}}  IoU, %  accuracy, %"]
     for name, iou in scores.iou.items():
-        lines.append(f"{name:{width}}  {_percent(iou)}    {_percent(scores.accuracy[name])}")
+        lines.append(f"{name:{width}}  {_percent(iou)}       {_percent(scores.accuracy[name])}")
     lines.append("-" * len(lines[0]))
     lines.append(f"{'mIoU':{width}}  {_percent(scores.miou)}")
     lines.append(f"{'pixel accuracy':{width}}  {_percent(scores.pixel_accuracy)}")

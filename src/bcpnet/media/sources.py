@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from bcpnet.errors import InputError
 from bcpnet.media.images import read_image, save_class_map, save_image
-from bcpnet.media.video import VideoInfo, VideoWriter, read_video, video_info
+from bcpnet.media.video import ALL, Cut, VideoFrame, VideoInfo, VideoWriter, read_video, video_frames, video_info
 
 __all__ = [
     "BadFrame", "Frame", "MediaItem", "VideoInfo", "VideoWriter",
@@ -56,9 +57,10 @@ class Frame:
     Attributes:
         image: H x W x 3 uint8, RGB.
         item: the file it came from.
-        index: its number in a video, from 0; 0 for an image.
+        index: its number in a video, from 0, or from where a cut starts; 0 for an image.
         stem: what its outputs are called ("street"; "clip_000012" for frame 12 of clip.mp4).
         decode_ms: time to read and decode it, in milliseconds.
+        time_s: when a video shows it, in seconds from its start; 0 for an image.
     """
 
     image: npt.NDArray[np.uint8]
@@ -66,6 +68,7 @@ class Frame:
     index: int
     stem: str
     decode_ms: float
+    time_s: Fraction = Fraction(0)
 
 
 @dataclass(frozen=True)
@@ -102,27 +105,30 @@ def find_media(sources: Iterable[str | Path]) -> list[MediaItem]:
     return [MediaItem(path, stem, _is_video(path)) for path, stem in zip(paths.values(), stems, strict=True)]
 
 
-def frames(items: Iterable[MediaItem]) -> Iterator[Frame | BadFrame]:
-    """Decodes item after item.
+def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Iterator[Frame | BadFrame]:
+    """Decodes item after item; of videos the frames that `cut` takes.
 
     What cannot be read comes as a BadFrame in its place, and the next item goes on; of a video that breaks
     midway the good frames come first.
     """
     for item in items:
-        images = read_video(item.path) if item.is_video else map(read_image, [item.path])
-        index = 0
+        decoded = video_frames(item.path, cut) if item.is_video else _picture(item.path)
         while True:
             start = time.perf_counter()
             try:
-                image = next(images, None)
+                frame = next(decoded, None)
             except InputError as error:
                 yield BadFrame(item, error)
                 break
-            if image is None:
+            if frame is None:
                 break
-            stem = f"{item.stem}_{index:06d}" if item.is_video else item.stem
-            yield Frame(image, item, index, stem, (time.perf_counter() - start) * 1e3)
-            index += 1
+            stem = f"{item.stem}_{frame.index:06d}" if item.is_video else item.stem
+            decode_ms = 1000 * (time.perf_counter() - start)
+            yield Frame(frame.image, item, frame.index, stem, decode_ms, frame.time_s)
+
+
+def _picture(path: Path) -> Iterator[VideoFrame]:
+    yield VideoFrame(read_image(path), 0, Fraction(0))
 
 
 def _expand(source: str) -> list[Path]:

@@ -46,6 +46,7 @@ class Value:
     Attributes:
         made_by: "frame", "conv", "activation", "scale", "upsample", "pool", "mean", "sum", "gated" or
             "sigmoid".
+        node: the name of the node in the file that made it.
         weights, bias: of "conv", K x C x k x k and K.
         depthwise, stride: of "conv".
         factor: of "scale".
@@ -59,6 +60,7 @@ class Value:
     stride: int = 1
     activation: Activation = NO_ACTIVATION
     factor: float = 1.0
+    node: str = ""
 
     @property
     def pointwise(self) -> bool:
@@ -70,7 +72,7 @@ def expression(graph: Graph) -> tuple[Value, float]:
     """What the output is made of, and the mean that is taken off the frame.
 
     Raises:
-        UnsupportedError: an operator that the engine does not know.
+        UnsupportedError: an operator that the engine does not know; the text names the node.
     """
     values: dict[str, Value] = {graph.inputs[0]: Value("frame")}
     mean = None
@@ -81,7 +83,14 @@ def expression(graph: Graph) -> tuple[Value, float]:
         constants = [graph.constants[name] for name in node.inputs if name in graph.constants]
         if node.operator == "Sub" and tensors[0].made_by == "frame":
             mean = float(constants[0])
-        values[node.outputs[0]] = _expression(node, tensors, constants)
+        name = node.name or node.outputs[0]
+        try:
+            made = _expression(node, tensors, constants)
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{error}, node {name}") from error
+        except (LookupError, TypeError) as error:  # attributes left out, wrong shapes: files that others wrote
+            raise UnsupportedError(f"{node.operator} of another form: {error}, node {name}") from error
+        values[node.outputs[0]] = made if made in tensors else replace(made, node=name)
     if mean is None:
         raise UnsupportedError("an input of floats, not of frames")
     return values[graph.outputs[0]], mean

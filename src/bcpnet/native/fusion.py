@@ -42,6 +42,7 @@ class Step:
         squeeze: `expand`, then `project`, of the source's mean pixel: the gate of squeeze and excite.
         gate: the step with the factors that the source's channels are multiplied by.
         residual: the step whose output is added.
+        node: the name of the node in the file that makes its output.
     """
 
     sources: tuple[Source, ...]
@@ -53,6 +54,7 @@ class Step:
     squeeze: bool = False
     gate: int | None = None
     residual: int | None = None
+    node: str = ""
 
 
 def fuse(graph: Graph) -> tuple[list[Step], float]:
@@ -67,7 +69,7 @@ def fuse(graph: Graph) -> tuple[list[Step], float]:
         cover.emit(cover.output)
         for step in cover.steps:
             _check(step, cover.steps)
-    except (LookupError, TypeError) as error:  # attributes left out, wrong shapes: files that others wrote
+    except (LookupError, TypeError) as error:  # files that others wrote
         raise UnsupportedError(f"a graph of another form: {error}") from error
     return cover.steps, mean
 
@@ -92,7 +94,7 @@ def _check(step: Step, steps: list[Step]) -> None:
             chain.append(conv.depthwise or conv.weights.shape[1] == channels)
             channels = len(conv.weights)
     if not all(chain) or len(set(given)) > 1 or any(count != channels for count in ends):
-        raise UnsupportedError("convolutions whose channels do not go together")
+        raise UnsupportedError(f"convolutions whose channels do not go together, node {step.node}")
 
 
 class _Cover:
@@ -115,7 +117,7 @@ class _Cover:
         merged = replace(value, inputs=inputs)
         if value.made_by == "activation" and inputs[0].made_by in ("conv", "sum"):
             if inputs[0].activation != NO_ACTIVATION:
-                raise UnsupportedError("two activations in a row")
+                raise UnsupportedError(f"two activations in a row, node {value.node}")
             merged = replace(inputs[0], activation=value.activation)
         elif value.made_by == "sum":
             flat = [
@@ -157,10 +159,10 @@ class _Cover:
                     step = compute(one, self.emit(other))
                     break
             else:
-                raise UnsupportedError("a sum of two values that are needed elsewhere too")
+                raise UnsupportedError(f"a sum of two values that are needed elsewhere too, node {value.node}")
         else:
-            raise UnsupportedError(f"{value.made_by} that nothing in front of a depthwise convolution takes in")
-        self.steps.append(step)
+            raise UnsupportedError(f"{value.made_by} in front of no depthwise convolution, node {value.node}")
+        self.steps.append(replace(step, node=value.node))
         self._step_of[id(value)] = len(self.steps) - 1
         return len(self.steps) - 1
 
@@ -183,9 +185,9 @@ class _Cover:
         scaled, gate = value.inputs
         squeeze = gate.inputs[0]
         if not (gate.pointwise and squeeze.pointwise and squeeze.inputs[0].made_by == "mean"):
-            raise UnsupportedError("a gate that is not two 1x1 convolutions of the mean")
+            raise UnsupportedError(f"a gate that is not two 1x1 convolutions of the mean, node {value.node}")
         source = Source(self.emit(scaled))
-        self.steps.append(Step((source,), expand=squeeze, project=gate, squeeze=True))
+        self.steps.append(Step((source,), expand=squeeze, project=gate, squeeze=True, node=gate.node))
         return Step((source,), gate=len(self.steps) - 1, residual=residual)
 
     def _source(self, value: Value) -> Source:

@@ -26,11 +26,13 @@ class Node:
     """One operator.
 
     Attributes:
+        name: "node_conv2d_3"; "" = none.
         operator: "Conv", "Add", ...
         inputs, outputs: names of values; "" = left out.
         attributes: numbers, texts, tensors, lists of numbers.
     """
 
+    name: str
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -168,9 +170,9 @@ def _tensor(message: bytes) -> tuple[str, Array]:
 
 def _node(message: bytes) -> Node:
     fields = list(_fields(message))
-    texts = {number: tuple(_bytes(value).decode() for value in _all(fields, number)) for number in (1, 2, 4)}
+    texts = {number: tuple(_bytes(value).decode() for value in _all(fields, number)) for number in (1, 2, 3, 4)}
     attributes = dict(_attribute(_bytes(value)) for value in _all(fields, 5))
-    return Node(texts[4][0], texts[1], texts[2], attributes)
+    return Node("".join(texts[3]), texts[4][0], texts[1], texts[2], attributes)
 
 
 def _attribute(message: bytes) -> tuple[str, Any]:

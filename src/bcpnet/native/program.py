@@ -113,7 +113,7 @@ class Program:
                 given = size_hw if source.step is None else sizes[source.step]
                 seen = _halved(given) if source.sampling is Sampling.POOLED or source.step is None else given
                 if seen != (_halved(front) if source.sampling is Sampling.UPSAMPLED else front):
-                    raise UnsupportedError(f"a sum of maps of {front} and {given}")
+                    raise UnsupportedError(f"a sum of maps of {front} and {given}, node {step.node}")
             if step.squeeze:
                 sizes.append((1, 1))
                 fronts.append(front)

@@ -22,7 +22,7 @@ _TIES = 1e-3  # of the pixels, at most, where two classes are as good as equal
 
 
 def write_class_map_onnx(source: Path, out: Path) -> float:
-    """Writes the network of `source` with the output "class_map": N x H x W uint8, class ids at the images' size.
+    """Writes the network of `source` with the output "class_map": N x H x W uint8, class ids at the frames' size.
 
     bcpnet's own backends read logits, and say so when they are given this file.
 
@@ -69,5 +69,5 @@ def _append(graph: ir.Graph) -> None:
     class_map.dtype = ir.DataType.UINT8
     assert images.shape is not None
     class_map.shape = ir.Shape(images.shape[:3])
-    class_map.doc_string = "class ids, in the order of the names in the metadata, at the size of the images"
+    class_map.doc_string = "class ids, in the order of the names in the metadata, at the size of the frames"
     graph.outputs[0] = class_map

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
 from torch import nn
 
 from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
@@ -20,6 +20,7 @@ from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.fold import fold
 from bcpnet.networks.frames import FrameNetwork, normalise
+from bcpnet.onnx.signature import describe
 from bcpnet.storage.files import atomic_path
 
 _OPSET = 18  # the oldest that the exporter writes without conversion: runs in the most runtimes
@@ -30,7 +31,11 @@ _TOLERANCE = 1e-4
 
 
 def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:
-    """Writes `network` as one ONNX file: input "images" N x H x W x 3 uint8 RGB, output "logits"; N, H, W free.
+    """Writes `network` as one ONNX file.
+
+    Input: "frames", batch x height x width x 3, uint8, RGB; any batch, any height and width of at least 32.
+    Output: "logits", batch x classes x logits_height x logits_width, float32; the frames' size divided by the
+    network's output stride, rounded up.
 
     Normalisation is in the file, its scale inside the first convolution where nothing else reads the image.
 
@@ -79,7 +84,7 @@ def _write(network: nn.Module, metadata: Metadata, path: Path) -> None:
                 (torch.zeros(2, 96, 160, 3, dtype=torch.uint8),),
                 dynamo=True,
                 dynamic_shapes=({0: free, 1: free, 2: free},),
-                input_names=["images"],
+                input_names=["frames"],
                 output_names=["logits"],
                 opset_version=_OPSET,
                 verbose=False,
@@ -90,6 +95,8 @@ def _write(network: nn.Module, metadata: Metadata, path: Path) -> None:
     # The exporter notes the Python stack behind every node, paths of this machine included.
     ClearMetadataAndDocStringPass()(program.model)
     _fold_scale(program.model.graph)
+    RemoveUnusedNodesPass()(program.model)  # constants that folding left, of which ONNX Runtime warns
+    describe(program.model.graph, metadata)
     program.model.metadata_props[KEY] = metadata.to_json()
     program.save(path, external_data=False)
 
@@ -109,7 +116,7 @@ def _fold_scale(graph: onnx_ir.Graph) -> None:
         return
     weights.const_value = onnx_ir.tensor(weights.const_value.numpy() * np.float32(SCALE), name=weights.name)
     readers[0].replace_input_with(0, subtract.outputs[0])
-    graph.remove(multiply)
+    graph.remove(multiply, safe=True)
 
 
 def _parity(network: nn.Module, path: Path) -> tuple[float, float]:

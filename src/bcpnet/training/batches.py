@@ -133,7 +133,10 @@ class Examples(TorchDataset[Example]):
         soft: npt.NDArray[np.uint8] | None = None,
         unlabelled: Dataset | None = None,
     ) -> None:
-        """Reads lazily. `soft` are soft labels in the datasets' order, N K h w. InputError for an empty split."""
+        """Reads lazily. InputError for an empty split.
+
+        `soft` are soft labels, N K h w: of the unlabelled samples where there are any, else of the split.
+        """
         if len(dataset) == 0:
             raise InputError("the training split is empty")
         self.dataset, self.short_side, self.soft, self.unlabelled = dataset, short_side, soft, unlabelled
@@ -151,9 +154,15 @@ class Examples(TorchDataset[Example]):
             sample = self.unlabelled[index - len(self.dataset)]
             label = np.full(sample.image.shape[:2], IGNORE, np.uint8)
         image, label = shrunk(sample.image, label, self.short_side)
-        soft = None if self.soft is None else torch.from_numpy(np.array(self.soft[index]))
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        return Example(pixels, torch.from_numpy(np.array(label)), soft)
+        return Example(pixels, torch.from_numpy(np.array(label)), self._soft_of(index))
+
+    def _soft_of(self, index: int) -> Tensor | None:
+        """The soft label of a sample; all 0, which does not count, where it has none and others do."""
+        if self.soft is None:
+            return None
+        before = len(self) - len(self.soft)
+        return torch.from_numpy(np.array(self.soft[index - before]) if index >= before else np.zeros_like(self.soft[0]))
 
 
 class _Handed(TorchDataset["Example | InputError"]):

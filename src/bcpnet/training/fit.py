@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from torch import Tensor
 
 from bcpnet.data.base import Dataset
 from bcpnet.data.files import FileDataset
 from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import UsageError
-from bcpnet.training.augment import augment
-from bcpnet.training.batches import Batches, Example, Examples, RunSampler, mix
-from bcpnet.training.initial_weights import make_network
+from bcpnet.training.batches import Batches, Examples, RunSampler
+from bcpnet.training.initial_weights import calibration_images, make_network
 from bcpnet.training.interrupts import interrupts
-from bcpnet.training.losses import class_weights, training_loss
+from bcpnet.training.losses import class_weights
 from bcpnet.training.module import Trained, learning_rate
 from bcpnet.training.processes import any_process, clear_failures
-from bcpnet.training.recipes import Recipe
-from bcpnet.training.run_folder import SOFT_LABELS, check_run, data_of, end_epoch, metadata_of, open_run, save
-from bcpnet.training.soft_labels import read_soft_labels, write_soft_labels
+from bcpnet.training.recipe import Recipe
+from bcpnet.training.resume import check_run
+from bcpnet.training.run_folder import SOFT_LABELS, data_of, end_epoch, metadata_of, open_run, save
+from bcpnet.training.soft_labels import soft_labels_of
+from bcpnet.training.step import optimizer_step
 from bcpnet.training.validate import validate
 
 _REPORT_S = 0.5  # between reports from a GPU
@@ -77,7 +73,8 @@ def fit(
     """Trains `recipe` and leaves in folder `run`:
 
     recipe.json, last.safetensors (the weights at the end), best.safetensors (those with the best mIoU on `val`: never
-    report that split for them), history.jsonl (one line per epoch), TensorBoard files, state.pt (to resume).
+    report that split for them), history.jsonl (one line per epoch), samples/ (a sheet of pictures per evaluation),
+    TensorBoard files, state.pt (to resume).
 
     Args:
         recipe: what to train.
@@ -104,6 +101,7 @@ def fit(
         raise UsageError('the recipe wants a teacher: name its weights, or "none" to do without')
     if recipe.unlabelled == "required":
         raise UsageError("the recipe wants images without labels: name their folder")
+    recipe = recipe.with_absolute_paths()
     check_run(recipe, run, resume)
     _check_unseen(train, val)
     fabric = _launch(recipe, devices, accelerator)
@@ -121,10 +119,10 @@ def _train(
     report: Callable[[Progress], None],
 ) -> Trained:  # fmt: skip
     """The run in one process, until its end or a signal: arguments as of `fit`."""
-    calibration = None if resume else _calibration_images(Examples(train, recipe.short_side), recipe)
+    calibration = None if resume else calibration_images(Examples(train, recipe.short_side), recipe)
     network = make_network(recipe, train.classes, calibration)
     unlabelled = None if recipe.unlabelled == "none" else Unlabelled(Path(recipe.unlabelled), train.classes)
-    soft = _soft_labels(fabric, recipe, train, unlabelled, run / SOFT_LABELS, resume)
+    soft = soft_labels_of(fabric, recipe, unlabelled or train, run / SOFT_LABELS, resume)
     if fabric.is_global_zero:  # after what may refuse the run
         open_run(recipe, run, resume)
     batches = Batches(Examples(train, recipe.short_side, soft, unlabelled), fabric.device, recipe.workers)
@@ -142,7 +140,7 @@ def _train(
         RunSampler(
             len(train),
             recipe.batch,
-            recipe.micro_batch,
+            recipe.images_at_once(fabric.world_size),
             ahead,
             recipe.seed,
             fabric.global_rank,
@@ -162,19 +160,19 @@ def _train(
         with interrupts() as interrupted:
             for step in range(first, steps):
                 if step in ahead:
-                    trained.end_step(_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
+                    trained.end_step(optimizer_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
                 epoch, left = trained.step // per_epoch, steps - trained.step
                 ends_epoch = trained.step % per_epoch == 0
                 if ends_epoch:
                     trained.require_finite()
                 evaluates = val is not None and ends_epoch and (left == 0 or epoch % recipe.eval_epochs == 0)
-                score = None
+                evaluated = None
                 if val is not None and evaluates:
-                    score = validate(trained, val, recipe.short_side, interrupted)
-                    miou = miou if score is None else score
+                    evaluated = validate(trained, val, recipe.short_side, interrupted)
+                    miou = miou if evaluated is None else evaluated.scores.miou
                 trained.seconds = earlier + time.monotonic() - began
-                if ends_epoch and (not evaluates or score is not None):
-                    end_epoch(run, trained, recipe, train, logger, learning_rate(recipe, step, steps), score)
+                if ends_epoch and (not evaluates or evaluated is not None):
+                    end_epoch(run, trained, recipe, train, logger, learning_rate(recipe, step, steps), evaluated)
                 # Reading the loss waits for a GPU that is steps behind, and lets it run dry.
                 reports = fabric.device.type == "cpu" or ends_epoch or time.monotonic() - reported > _REPORT_S
                 if fabric.is_global_zero and step in ahead and reports:
@@ -218,68 +216,5 @@ def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
     except (RuntimeError, ValueError, MisconfigurationException) as error:
         raise UsageError(f"cannot train on {devices} x {accelerator}: {str(error).splitlines()[0]}") from error
     fabric.launch()
-    if recipe.batch % (recipe.micro_batch * fabric.world_size):
-        raise UsageError(
-            f"batch {recipe.batch} is not a multiple of micro-batch {recipe.micro_batch} x {fabric.world_size} devices"
-        )
+    recipe.images_at_once(fabric.world_size)  # raises UsageError where the batch cannot be shared
     return fabric
-
-
-def _soft_labels(
-    fabric: Fabric, recipe: Recipe, train: Dataset, unlabelled: Unlabelled | None, path: Path, resume: bool
-) -> npt.NDArray[np.uint8] | None:
-    """The teacher's, of a resumed run as they are; None without one."""
-    if recipe.teacher == "none":
-        return None
-    if recipe.teacher.endswith(".npy"):
-        path = Path(recipe.teacher)
-    elif fabric.is_global_zero and not (resume and path.exists()):
-        tf32 = torch.backends.cudnn.allow_tf32  # which the teachers' backend switches off
-        write_soft_labels(recipe.teacher, train, unlabelled, recipe.short_side, path)
-        torch.backends.cudnn.allow_tf32 = tf32
-    fabric.barrier()
-    return read_soft_labels(path, len(train) + len(unlabelled or ()), len(train.classes))
-
-
-def _calibration_images(examples: Examples, recipe: Recipe) -> Tensor:
-    """A few training images, the same in every run."""
-    chosen = np.linspace(0, len(examples) - 1, 16).astype(int)
-    return augment(
-        [examples[int(index)] for index in chosen],
-        short_side=recipe.short_side, crop_hw=(recipe.crop_h, recipe.crop_w), scale=(1.0, 1.0), flip=False, jitter=0.0,
-        generator=torch.Generator(),
-    ).inputs  # fmt: skip
-
-
-def _step(trained: Trained, recipe: Recipe, feed: Iterator[list[Example]], lr: float, weights: Tensor | None) -> Tensor:
-    """One optimizer step on the next micro-batches of `feed`; their mean loss."""
-    fabric = trained.fabric
-    accumulate = recipe.batch // (recipe.micro_batch * fabric.world_size)
-    # Dropout and the like draw from the global generator, augmentation from its own.
-    torch.manual_seed(mix(recipe.seed, trained.step, fabric.global_rank))
-    generator = torch.Generator(fabric.device).manual_seed(mix(recipe.seed, trained.step, fabric.global_rank, 1))
-    trained.wrapped.train()
-    trained.warm_batch_norm()
-    for group in trained.optimizer.param_groups:
-        group["lr"] = lr
-    loss = torch.zeros((), device=fabric.device)
-    for part, examples in enumerate(islice(feed, accumulate)):
-        crops = augment(
-            examples,
-            short_side=recipe.short_side,
-            crop_hw=(recipe.crop_h, recipe.crop_w),
-            scale=(recipe.scale_min, recipe.scale_max),
-            flip=recipe.flip,
-            jitter=recipe.jitter,
-            generator=generator,
-        )
-        with fabric.no_backward_sync(trained.wrapped, enabled=part < accumulate - 1):
-            partial = training_loss(
-                trained.wrapped, crops.inputs, crops.labels, weights, recipe.ohem, recipe.lovasz, recipe.aux_weight,
-                crops.soft, recipe.distil,
-            )  # fmt: skip
-            fabric.backward(partial / accumulate)
-        loss += partial.detach() / accumulate
-    trained.optimizer.step()
-    trained.optimizer.zero_grad()
-    return loss

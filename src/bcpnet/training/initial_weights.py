@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -14,7 +15,9 @@ from bcpnet.metadata import KEY
 from bcpnet.networks import build
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained, narrowed
-from bcpnet.training.recipes import Recipe
+from bcpnet.training.augment import augment
+from bcpnet.training.batches import Examples
+from bcpnet.training.recipe import Recipe
 from bcpnet.weights import resolve
 
 
@@ -44,6 +47,16 @@ def make_network(recipe: Recipe, classes: ClassSet, images: Tensor | None) -> nn
             load_pretrained(encoder, path, images)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in its stubs
     return network
+
+
+def calibration_images(examples: Examples, recipe: Recipe) -> Tensor:
+    """A few training images for `make_network`, the same in every run: N 3 H W network input."""
+    chosen = np.linspace(0, len(examples) - 1, 16).astype(int)
+    return augment(
+        [examples[int(index)] for index in chosen],
+        short_side=recipe.short_side, crop_hw=(recipe.crop_h, recipe.crop_w), scale=(1.0, 1.0), flip=False, jitter=0.0,
+        generator=torch.Generator(),
+    ).inputs  # fmt: skip
 
 
 def go_on_from(network: nn.Module, name: str, classes: ClassSet, path: Path) -> None:

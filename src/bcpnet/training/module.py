@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bcpnet.errors import InputError
 from bcpnet.storage.files import atomic_path
-from bcpnet.training.recipes import Recipe
+from bcpnet.training.recipe import Recipe
 
 # What reading a state raises where the file is cut short, no PyTorch file, or of something else.
 _BROKEN = (

@@ -92,6 +92,7 @@ class ESPNetv2Release:
             {"scale": self.scale},
             CITYSCAPES,
             short_side=512,
+            trained_on=("cityscapes/train",),
             provenance=(
                 f"ESPNetv2, scale {self.scale:g}, by Mehta et al. (arXiv 1811.11431), from {self.repository}, trained "
                 f"there on ImageNet, then on Cityscapes fine at 512x1024; {figure}"

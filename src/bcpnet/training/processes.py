@@ -30,7 +30,7 @@ def clear_failures(fabric: Fabric) -> Iterator[None]:
     except RuntimeError as error:
         text = str(error)
         if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in text:
-            raise InputError("out of memory: lower --micro-batch") from error
+            raise InputError("out of memory: choose a smaller --micro-batch") from error
         # Gloo, which connects CPU processes, has no class of error.
         if fabric.world_size > 1 and (isinstance(error, DistError) or "gloo" in text):
             raise InputError("another process of this run failed; its message is above") from error

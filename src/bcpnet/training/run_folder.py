@@ -1,43 +1,26 @@
-"""The folder of a run: recipe.json, history.jsonl, best.safetensors, last.safetensors, state.pt, TensorBoard files."""
+"""The folder of a run: what is written there, and when."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
 from bcpnet.data.base import Dataset
-from bcpnet.errors import InputError, UsageError
+from bcpnet.media.images import save_image
 from bcpnet.metadata import Metadata
 from bcpnet.networks.checkpoint import save_checkpoint
 from bcpnet.storage.files import write_bytes
+from bcpnet.training.history import record
 from bcpnet.training.module import Trained
-from bcpnet.training.recipes import Recipe
+from bcpnet.training.recipe import Recipe
+from bcpnet.training.samples import clear_samples, draw_samples, samples_path
+from bcpnet.training.trained_on import trained_on
+from bcpnet.training.validate import Validation
 
 SOFT_LABELS = "soft_labels.npy"
 _FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors", "state.pt", SOFT_LABELS)
-
-
-def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
-    """Raises UsageError unless `recipe` can start in folder `run` or, with `resume`, go on there."""
-    if not resume:
-        if (run / "state.pt").exists():
-            raise UsageError(f"{run} already holds a run: add --resume to go on, or choose another --out")
-        if (run / "last.safetensors").exists():
-            raise UsageError(f"{run} holds the weights of a run: choose another --out, or remove them")
-        return
-    saved = run / "recipe.json"
-    if not saved.is_file():
-        raise UsageError(f"{run}: no run to resume")
-    try:
-        before = dict(json.loads(saved.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{saved}: cannot be read: {error}") from error
-    now = json.loads(recipe.to_json())
-    changed = [f"{key} was {before.get(key)!r}, now {now[key]!r}" for key in now if before.get(key) != now[key]]
-    if changed:
-        raise UsageError(f"{run} was started with another recipe: {'; '.join(changed)}")
 
 
 def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
@@ -48,6 +31,7 @@ def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
             temporary.unlink(missing_ok=True)
     if not resume:  # a run killed before it saved a state may have left its history
         (run / "history.jsonl").unlink(missing_ok=True)
+    clear_samples(run, resume)
 
 
 def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") -> Metadata:
@@ -67,6 +51,7 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
             + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
         licence="unstated; the terms of the training data and of the initial weights apply",
+        trained_on=trained_on(recipe, train.classes),
     )
 
 
@@ -92,9 +77,9 @@ def save(run: Path, trained: Trained, metadata: Metadata, data: str) -> None:
 
 def end_epoch(
     run: Path, trained: Trained, recipe: Recipe, train: Dataset, logger: TensorBoardLogger, lr: float,
-    miou: float | None,
+    evaluated: Validation | None,
 ) -> None:  # fmt: skip
-    """Logs an epoch, its score if it was evaluated, and keeps the weights if they are the best so far.
+    """Logs an epoch, if it was evaluated its scores and sample pictures, and keeps the weights if they are the best.
 
     Args:
         run: the folder.
@@ -103,36 +88,31 @@ def end_epoch(
         train: the training split.
         logger: shows the curves.
         lr: learning rate of the last step.
-        miou: the score, or None if it was not evaluated.
+        evaluated: the scores and samples, or None if it was not evaluated.
 
     Raises:
         InputError: a file cannot be written.
     """
-    line = {"loss": trained.loss_sum / trained.loss_steps, "lr": lr}
+    line: dict[str, Any] = {"loss": trained.loss_sum / trained.loss_steps, "lr": lr}
     curves = {"train/loss": line["loss"], "lr": lr}
-    better = miou is not None and miou > trained.best_miou
+    better = False
     trained.clear_losses()
-    if miou is not None:
+    if evaluated is not None:
+        miou, iou = evaluated.scores.miou, evaluated.scores.iou
+        assert miou is not None
+        better = miou > trained.best_miou
         trained.best_miou = max(miou, trained.best_miou)
-        line["miou"] = curves["val/miou"] = miou
+        line |= {"miou": miou, "iou": iou}
+        curves |= {"val/miou": miou, **{f"val/iou/{name}": value for name, value in iou.items() if value is not None}}
     if not trained.fabric.is_global_zero:
         return
-    logger.log_metrics(curves, trained.step)
     epoch = trained.step // recipe.steps_per_epoch(len(train))
+    logger.log_metrics(curves, trained.step)
+    if evaluated is not None:
+        sheet = draw_samples(evaluated.samples, train.classes)
+        logger.experiment.add_image("val/samples", sheet, trained.step, dataformats="HWC")
+        save_image(samples_path(run, epoch), sheet)
     record(run, {"step": trained.step, "epoch": epoch, **line, "seconds": round(trained.seconds, 1)})
     if better:
         best = metadata_of(recipe, train, trained.step, chosen_on=recipe.val_split)
         save_checkpoint(run / "best.safetensors", trained.evaluated, best)
-
-
-def record(run: Path, line: dict[str, float]) -> None:
-    """Adds a line to history.jsonl, in place of those that a resumed run repeats. Raises InputError where it cannot.
-
-    Args:
-        run: the folder.
-        line: one epoch; "step" orders them.
-    """
-    history = run / "history.jsonl"
-    lines = history.read_text().splitlines() if history.exists() else []
-    kept = [old for old in lines if json.loads(old)["step"] < line["step"]]
-    write_bytes(history, "".join(f"{text}\n" for text in [*kept, json.dumps(line)]).encode())

@@ -1,10 +1,12 @@
-"""The weights that ship: here, for each NAME, a NAME.onnx, its model card NAME.md, and what it was made from.
+"""The weights that ship: for each NAME a NAME.onnx, its model card NAME.md, its figures NAME.json, and its source.
 
-That is a NAME.safetensors, or for quantised weights the .onnx of another name.
+The source is a NAME.safetensors, or for quantised weights the .onnx of another name.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from bcpnet.errors import InputError, UsageError
@@ -14,17 +16,43 @@ _FILES = (".onnx", ".safetensors")
 _PICKLES = (".pt", ".pth", ".ckpt", ".pkl")
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What is known of weights that ship, beside their own metadata.
+
+    Attributes:
+        parameters: learnable numbers of the network.
+        val_miou: mIoU on the val split of their dataset, 0..1.
+        scored: which weights have that score, where these were trained on val; None = these.
+        meant_for: half a line.
+    """
+
+    parameters: int
+    val_miou: float
+    scored: str | None
+    meant_for: str
+
+
+def figures(name: str) -> Figures | None:
+    """Those in NAME.json, which tools/release_weights.py writes; None where there is none."""
+    path = _FOLDER / f"{name}.json"
+    return Figures(**json.loads(path.read_text())) if path.is_file() else None
+
+
 def shipped() -> list[str]:
     """Names of the weights in this package, sorted."""
-    return sorted(path.stem for path in _FOLDER.glob("*.onnx"))
+    return sorted(path.stem for path in _FOLDER.glob("[!.]*.onnx"))  # a hidden one is being written
 
 
 def resolve(weights: str | Path, suffix: str) -> Path:
-    """The file that `weights` means: itself if it ends in .onnx or .safetensors, else `path_of` that name.
+    """The file that `weights` means.
+
+    A path that ends in .onnx or .safetensors is that file; a name that ships is `path_of` it; any other folder is that
+    of a run of `bcpnet train`, and means the run's last.safetensors.
 
     Raises:
         UsageError: as `path_of`.
-        InputError: `weights` is a pickle.
+        InputError: `weights` is a pickle, or a folder without last.safetensors.
     """
     path = Path(weights)
     kind = path.suffix.lower()
@@ -33,7 +61,14 @@ def resolve(weights: str | Path, suffix: str) -> Path:
             f"{weights}: pickled weights are never loaded, since a pickle can run any code; "
             "bcpnet reads .safetensors and .onnx"
         )
-    return path if kind in _FILES else path_of(str(weights), suffix)
+    if kind in _FILES:
+        return path
+    if path.is_dir() and str(weights) not in shipped():
+        last = path / "last.safetensors"
+        if not last.is_file():
+            raise InputError(f"{weights}: a folder without last.safetensors, so not that of a run of `bcpnet train`")
+        return last
+    return path_of(str(weights), suffix)
 
 
 def path_of(name: str, suffix: str) -> Path:
@@ -45,7 +80,7 @@ def path_of(name: str, suffix: str) -> Path:
     if name not in shipped():
         raise UsageError(
             f"unknown weights {name!r}: bcpnet ships {', '.join(shipped()) or 'none'}; "
-            "or give the path of a .onnx or .safetensors file"
+            "or give the path of a .onnx or .safetensors file, or the folder of a run"
         )
     path = _FOLDER / f"{name}{suffix}"
     if not path.is_file():

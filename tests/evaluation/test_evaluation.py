@@ -239,11 +239,11 @@ def test_json_holds_the_scores_and_the_matrix() -> None:
 def test_the_table_is_aligned_and_says_absent() -> None:
     scores = evaluation_of([[3, 1, 0], [0, 4, 0], [0, 0, 0]], ("sky", "a class of a long name", "car")).scores
     assert format_table(scores).splitlines() == [
-        "class                      IoU  accuracy",
-        "sky                      75.00     75.00",
-        "a class of a long name   80.00    100.00",
-        "car                     absent    absent",
-        "----------------------------------------",
+        "class                   IoU, %  accuracy, %",
+        "sky                      75.00        75.00",
+        "a class of a long name   80.00       100.00",
+        "car                     absent       absent",
+        "-------------------------------------------",
         "mIoU                     77.50",
         "pixel accuracy           87.50",
     ]

@@ -1,10 +1,10 @@
-"""Video files: frames out of them and frames into them, by FFmpeg (PyAV)."""
+"""Frames into H.264 in MP4, with their times and the sound of their source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,13 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av import VideoCodecContext, VideoStream
-from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from bcpnet.errors import InputError, UsageError
+from bcpnet.media.video.read import open_video
+from bcpnet.media.video.sound import Sound, copied_packets
 from bcpnet.storage.files import atomic_path
 
 # H.264 encoders with their options, best first; the first that opens on this machine is used. PyAV's wheels
@@ -35,112 +38,50 @@ _BT709 = 1  # matrix, primaries and transfer alike (ITU-T H.273, tables 2 to 4)
 _LIMITED_RANGE = 1
 
 
-@dataclass(frozen=True)
-class VideoInfo:
-    """What a video file says of itself.
-
-    Attributes:
-        fps: frames a second, exact (30000/1001 for "29.97"); the average where the rate varies.
-        size_hw: height and width of the frames that `read_video` yields, in pixels.
-        frames: number of frames by the length the container states; None where it states none.
-    """
-
-    fps: Fraction
-    size_hw: tuple[int, int]
-    frames: int | None
-
-
-def video_info(path: str | Path) -> VideoInfo:
-    """Reads frame rate, size and length; decodes one frame.
-
-    Raises:
-        InputError: missing, not a video, no video stream, no frames.
-    """
-    path = Path(path)
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        fps = stream.average_rate or stream.guessed_rate or Fraction(25)
-        length = stream.duration and stream.time_base and stream.duration * stream.time_base
-    height, width, _ = next(read_video(path)).shape
-    return VideoInfo(fps, (height, width), round(length * fps) if length else None)
-
-
-def read_video(path: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yields the frames of a video as H x W x 3 uint8, RGB, turned as its rotation metadata says.
-
-    A file that breaks midway yields the frames up to there, then raises.
-
-    Raises:
-        InputError: missing, not a video, no video stream, no frames, damaged or cut off.
-    """
-    path = Path(path)
-    reformatter = VideoReformatter()  # kept: a new one for every 1080p frame takes 4 ms, this one 0.6
-    count = 0
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        try:
-            for frame in container.decode(stream):
-                image = reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
-                # Both count counter-clockwise.
-                yield np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
-                count += 1
-        except av.FFmpegError as error:
-            raise InputError(f"{path}: damaged or cut off after {count} frames ({error.strerror})") from error
-        if count == 0:
-            raise InputError(f"{path}: a video without frames")
-        # FFmpeg takes the end of a cut-off file for the end of the video. The number of frames the container
-        # states would not do: a trimmed video (edit list) rightly gives fewer.
-        stated, fps = stream.duration, stream.average_rate
-        if stated and fps and stream.time_base and frame.pts is not None:
-            end = frame.pts - (stream.start_time or 0) + (frame.duration or 0)
-            missing = (stated - end) * stream.time_base * fps
-            if missing > 1.5:
-                raise InputError(f"{path}: cut off after {count} frames, some {round(missing)} before its end")
-
-
-def _open(path: Path) -> InputContainer:
-    try:
-        # Only this file: a name like "concat:x", or a playlist inside, must not make FFmpeg open others.
-        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except av.FFmpegError as error:
-        reason = "empty file" if path.is_file() and path.stat().st_size == 0 else error.strerror
-        raise InputError(f"{path}: cannot be read as a video ({reason})") from error
-    problem = None
-    if not container.streams.video:
-        problem = "has no video stream"
-    elif container.streams.video[0].codec_context is None:  # decoding it crashes PyAV 17
-        problem = "its video codec is unknown to this FFmpeg"
-    if problem:
-        container.close()
-        raise InputError(f"{path}: {problem}")
-    return container
-
-
 class VideoWriter:
     """Writes H.264 in MP4 that browsers play: yuv420p, BT.709, index in front. Use as a context manager.
 
-    The file appears, whole, when the block ends well. When it raises, or when no frame was written, there is
-    no file. H.264 in yuv420p needs even sides; an odd frame gets its last row or column twice.
+    The file appears, whole, when the block ends well. KeyboardInterrupt ends it well, too: the file holds the
+    frames written until then. When the block raises anything else, or when no frame was written, there is no file.
+    H.264 in yuv420p needs even sides; an odd frame gets its last row or column twice.
+
+    Attributes:
+        frames: how many are written.
+        is_written: whether the file is there, whole.
 
     Args:
         path: where to; the suffix should be .mp4.
         size_hw: height and width of every frame, in pixels.
-        fps: frames a second; a Fraction is kept exactly.
+        fps: frames a second; a Fraction is kept exactly. Where frames are written with times, about how many.
+        time_base: the unit of those times, in seconds; by default that of frames at even distances, 1 / fps.
+        sound: whose sound to copy, and which part; streams that MP4 does not take are left out (see `lost_sound`).
 
     Raises:
         UsageError: a frame rate or size that is not positive, a frame of another size.
         InputError: cannot write there, disk full, no H.264 encoder in this FFmpeg.
     """
 
-    def __init__(self, path: str | Path, size_hw: tuple[int, int], fps: Fraction | float) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        size_hw: tuple[int, int],
+        fps: Fraction | float,
+        *,
+        time_base: Fraction | None = None,
+        sound: Sound | None = None,
+    ) -> None:
         """Opens nothing yet."""
         self.path = Path(path)
         self.size_hw = size_hw
         self.fps = Fraction(fps).limit_denominator(65535)
         self.frames = 0
+        self.is_written = False
         if self.fps <= 0 or min(size_hw) < 1:
             raise UsageError(f"{path}: cannot write a video of {size_hw[1]}x{size_hw[0]} at {fps} frames a second")
+        self._time_base = time_base or 1 / self.fps
+        self._frame_ticks = max(1, round(1 / self.fps / self._time_base))
+        self._last_tick, self._next_tick = -1, 0
+        self._sound = sound
 
     def __enter__(self) -> VideoWriter:
         """Opens the encoder and the temporary file."""
@@ -159,11 +100,25 @@ class VideoWriter:
             context = self._stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = _BT709
             context.color_range = _LIMITED_RANGE
+            self._stream.time_base = context.time_base = self._time_base
+            self._sound_packets: Iterator[tuple[Fraction, Packet[Stream]]] = iter(())
+            if self._sound is not None:
+                source = stack.enter_context(open_video(self._sound.source))
+                self._sound_packets = copied_packets(self._sound, source, self._container)
+            self._waiting: tuple[Fraction, Packet[Stream]] | None = None
             self._stack = stack.pop_all()
+        # Ctrl-C breaks off what the main thread does, never a frame or a file half written by this one.
+        self._thread = ThreadPoolExecutor(1, "encoder")
         return self
 
-    def write(self, image: npt.NDArray[np.uint8]) -> None:
-        """Appends one frame, H x W x 3 uint8, RGB, of the size given at the start."""
+    def write(self, image: npt.NDArray[np.uint8], time_s: Fraction | None = None) -> None:
+        """Appends one frame.
+
+        Args:
+            image: H x W x 3 uint8, RGB, of the size given at the start.
+            time_s: when it is shown, in seconds from the start; by default 1 / fps after the frame before. A time
+                that is not after the last frame's becomes one unit more than that.
+        """
         if image.shape != (*self.size_hw, 3):
             raise UsageError(
                 f"{self.path}: a frame of shape {image.shape} in a video of {self.size_hw} (height, width)"
@@ -176,18 +131,37 @@ class VideoWriter:
         frame = self._reformatter.reformat(
             rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=Interpolation.AREA
         )
-        frame.pts, frame.time_base = self.frames, 1 / self.fps
-        self._encode(frame)
-        self.frames += 1
+        self._thread.submit(self._write, frame, time_s).result()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finishes the file and gives it its name, or removes it."""
-        if kind is None and self.frames:
-            with self._stack:
-                self._encode(None)
+        with self._thread:  # waits for the frame that Ctrl-C came upon, and for the end of the file
+            if kind is None or issubclass(kind, KeyboardInterrupt):
+                self._thread.submit(self._finish, kind is not None).result()
+            else:
+                self._drop()
+
+    def _write(self, frame: av.VideoFrame, time_s: Fraction | None) -> None:
+        tick = self._next_tick if time_s is None else round(time_s / self._time_base)
+        tick = max(tick, self._last_tick + 1)
+        frame.pts, frame.time_base = tick, self._time_base
+        self._last_tick, self._next_tick = tick, tick + self._frame_ticks
+        self._encode(frame)
+        self._copy_sound(tick * self._time_base)
+        self.frames += 1
+
+    def _finish(self, early: bool) -> None:
+        if not self.frames:
+            self._drop()
             return
+        with self._stack:
+            self._encode(None)
+            self._copy_sound(self._next_tick * self._time_base if early else None)
+        self.is_written = True
+
+    def _drop(self) -> None:
         # Not the caller's exception: atomic_path would take an OSError of theirs for one of writing.
         with suppress(GeneratorExit), self._stack:
             raise GeneratorExit
@@ -195,6 +169,16 @@ class VideoWriter:
     def _encode(self, frame: av.VideoFrame | None) -> None:
         with _write_errors(self.path):
             self._container.mux(self._stream.encode(frame))
+
+    def _copy_sound(self, until_s: Fraction | None) -> None:
+        """Muxes the packets before `until_s`: sound and pictures lie side by side in the file."""
+        with _write_errors(self.path):
+            while (packet := self._waiting or next(self._sound_packets, None)) is not None:
+                self._waiting = packet
+                if until_s is not None and packet[0] >= until_s:
+                    return
+                self._container.mux(packet[1])
+                self._waiting = None
 
     def _close(self) -> None:
         with _write_errors(self.path):

@@ -1,0 +1,12 @@
+"""Video files: frames out of them and frames into them, with their times and their sound, by FFmpeg (PyAV)."""
+
+from __future__ import annotations
+
+from bcpnet.media.video.read import ALL, Cut, VideoFrame, VideoInfo, read_video, video_frames, video_info
+from bcpnet.media.video.sound import Sound, lost_sound
+from bcpnet.media.video.write import VideoWriter
+
+__all__ = [
+    "ALL", "Cut", "Sound", "VideoFrame", "VideoInfo", "VideoWriter", "lost_sound", "read_video", "video_frames",
+    "video_info",
+]  # fmt: skip
