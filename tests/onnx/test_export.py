@@ -165,7 +165,7 @@ def test_a_file_that_disagrees_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    ("difference", "rounding", "kept"), [(9e-5, 0.0, True), (3e-4, 4e-4, True), (3e-4, 2e-4, False)]
+    ("difference", "rounding", "kept"), [(9e-5, 0.0, True), (2e-4, 0.0, False), (9e-4, 1e-4, True), (2e-3, 1e-4, False)]
 )
 def test_rounding_is_no_disagreement(
     difference: float, rounding: float, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

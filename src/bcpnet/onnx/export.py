@@ -28,6 +28,9 @@ _OPSET = 18  # the oldest that the exporter writes without conversion: runs in t
 _PARITY_SHAPES = ((1, 32, 32, 3), (2, 97, 131, 3), (1, 360, 640, 3))
 # Of the largest logit, from the network in float64; or as far as float32 PyTorch is, if that is further.
 _TOLERANCE = 1e-4
+# Where a network amplifies rounding, another order of additions costs a few times what PyTorch's own does: up to 4.8
+# times was seen (networks of `bcpnet benchmark` on a Xeon with AVX-512 FP16). A wrong graph is off by far more.
+_ROUNDINGS = 10
 
 
 def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:
@@ -56,7 +59,7 @@ def export_onnx(network: nn.Module, metadata: Metadata, out: Path) -> float:
     with atomic_path(out) as temporary:
         _write(fold(reference), metadata, temporary)
         difference, rounding = _parity(reference, temporary)
-        allowed = max(_TOLERANCE, rounding)
+        allowed = max(_TOLERANCE, _ROUNDINGS * rounding)
         if not difference <= allowed:  # NaN is no agreement
             raise InputError(
                 f"{out}: not kept: ONNX Runtime's logits differ from PyTorch's by {difference:.1e} of the largest "
