@@ -26,7 +26,7 @@ from bcpnet.storage.files import atomic_path
 _OPSET = 18  # the oldest that the exporter writes without conversion: runs in the most runtimes
 # Batch and size of the parity check; odd sizes and the smallest ones are where exports go wrong.
 _PARITY_SHAPES = ((1, 32, 32, 3), (2, 97, 131, 3), (1, 360, 640, 3))
-# Of the largest logit, from the network in float64; or as far as float32 PyTorch is, if that is further.
+# Of the largest logit, from the network in float64; or `_ROUNDINGS` times as far as float32 PyTorch is from it.
 _TOLERANCE = 1e-4
 # Where a network amplifies rounding, another order of additions costs a few times what PyTorch's own does: up to 4.8
 # times was seen (networks of `bcpnet benchmark` on a Xeon with AVX-512 FP16). A wrong graph is off by far more.
