@@ -15,13 +15,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from make_camvid import train
+
 from bcpnet.backends import open_backend
 from bcpnet.data import open_dataset
 from bcpnet.data.camvid import DRIVES
 from bcpnet.evaluation.evaluate import evaluate
 from bcpnet.machine import describe_machine
 from bcpnet.storage.files import write_bytes
-from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
 
@@ -68,18 +69,7 @@ def changed(base: Recipe, changes: dict[str, str]) -> Recipe:
 
 def train_and_score(what: Recipe, drive: str, root: Path, run: Path) -> dict[str, Any]:
     """Trains, or goes on with it, then evaluates as `bcpnet evaluate` does, in PyTorch."""
-    train = open_dataset("camvid", root, what.train_split)
-    weights = run / "last.safetensors"
-
-    def report(progress: Progress) -> None:
-        if progress.step % 20 == 0:
-            rest = f"loss {progress.loss:.3f}, {progress.images_per_s:.1f} images/s, {progress.eta_s:.0f} s to go"
-            print(f"{run.name}: step {progress.step}/{progress.steps}, {rest}", flush=True)
-
-    try:
-        fit(what, train, None, run, resume=(run / "state.pt").exists(), report=report)
-    except RunInterruptedError as stop:
-        raise SystemExit(f"{stop}; go on with the same command") from stop
+    weights = train(what, root, run)
     scores = evaluate(open_backend(weights, "pytorch"), open_dataset("camvid", root, drive)).scores
     return {"miou": scores.miou, "iou": scores.iou}
 

@@ -1,6 +1,6 @@
 """Memory that is used again: by default glibc hands every large tensor back to the system, which zeroes it anew.
 
-A training step on a CPU then spends a third of its time on pages that were just given away.
+A training step on a CPU then spends much of its time on pages that were just given away.
 """
 
 from __future__ import annotations
