@@ -11,6 +11,7 @@ from bcpnet.paper.tables import (
     duel,
     failures,
     fastest_table,
+    is_fastest,
     macs_table,
     published_speed_table,
     rates_table,
@@ -66,17 +67,16 @@ Machine: {machine["cpu"]}, {machine["usable_cores"]} cores, {machine["memory_gib
 
 
 def _fastest(results: Results) -> str:
-    pairs = [duel(results, size) for size in results["fastest"]]
-    wins = [bcpnet["ms"] < other["ms"] for bcpnet, other in filter(None, pairs)]
+    wins = [is_fastest(results, size) for size in results["fastest"] if duel(results, size)]
     if not wins:
         return ""
-    what = "is the fastest at every size" if all(wins) else f"is the fastest at {sum(wins)} of {len(wins)} sizes"
+    where = f"all {len(wins)}" if all(wins) else f"{sum(wins)} of {len(wins)}"
     text = f"""
 ## At a glance
 
-From frame to class map, BCPNet {what}. When every network had been timed, BCPNet and the two that
-came next raced once more, in turns, so that a ratio is one of the same minute: in {SAME}, which runs all of them, and
-each in its best of native, onnxruntime and openvino.
+From frame to class map, BCPNet was the fastest network in every timing of this run at {where} sizes. After all networks
+had been timed, BCPNet and the two fastest others were timed again, in turns, so that both figures of a ratio come from
+the same minute: in {SAME}, which runs all of them, and each in its best of native, onnxruntime and openvino.
 
 {fastest_table(results)}
 
@@ -99,11 +99,11 @@ def _costs(results: Results) -> str:
     return f"""
 ## Table 1: parameters and multiply-adds
 
-Ours: all learnable numbers, with 19 classes; multiply-adds of convolutions and matrix products. Published counts mix
-multiply-adds and operations (two for each), and some hold more or less than the network. Where a ratio is off by more
-than 5 %, that network's file in `networks/zoo/` gives the reason as far as it is known; how BCPNet's own FLOPs were
-counted is not. The last column is the largest difference between the logits of the exported file in ONNX Runtime and
-those of PyTorch in float64, relative to the largest logit.
+Ours: all learnable numbers, with 19 classes; multiply-adds of convolutions and matrix products. Some published counts
+are multiply-adds, some operations (two for each), and some cover more or less than the network. Where a ratio is off by
+more than 5 %, that network's file in `networks/zoo/` gives the reason as far as it is known. How BCPNet's own FLOPs
+were counted is not known. The last column is the largest difference between the logits of the exported file in ONNX
+Runtime and those of PyTorch in float64, relative to the largest logit.
 
 {costs_table(results)}
 
@@ -120,11 +120,12 @@ def _speed(results: Results) -> str:
 ## Table 2: speed
 
 Published: on a {GPU}. Ours: on the machine above, with random weights for 19 classes; batch norm has the statistics of
-synthetic streets, and four synthetic streets are the frames. Random logits change class nearly everywhere, which is the
-worst case for our post-processing: frame to class map (uint8 in, uint8 of the same size out) takes less in real life.
+synthetic streets, and the frames are four synthetic streets. Frame to class map means uint8 pixels in, uint8 train ids
+of the same size out. With random weights the class changes nearly everywhere, the worst case for our post-processing;
+with trained weights it takes less time.
 
-A time is the median of {_frames(results)}. A slow network has few, and where a frame takes over 5 s the first one
-counts; the JSON has the number for each time, and the memory. A ratio above 1 means slower than published.
+A time is the median of {_frames(results)}: fewer for slow networks, a single one where a frame takes over 5 s. The JSON
+has the number for each time, and the memory. A ratio above 1 means slower than published.
 
 {published_speed_table(results)}
 
@@ -136,8 +137,8 @@ All in {SAME}, the network alone:
 
 {speed_table(results, same, "network_ms")}
 
-Each in its best backend (n native, o onnxruntime, v openvino), frame to class map. Networks expected to take over five
-seconds were timed in {SAME} alone.
+Each in its best backend (n native, o onnxruntime, v openvino), frame to class map. Networks expected to take over 5 s
+were timed in {SAME} only.
 
 {speed_table(results, best, "ms")}
 
@@ -165,7 +166,7 @@ def _accuracy(results: Results) -> str:
 ## Tables 3 and 4: accuracy
 
 mIoU. Published figures are of the test splits. {" ".join(sources) or "We measured none."}
-"-" was not measured: nobody trained that network for this page.
+"-" means not measured: that network was not trained for this page.
 
 Cityscapes (Table 3):
 
@@ -182,8 +183,8 @@ def _ablation(results: Results) -> str:
     ours = "Ours is not measured yet."
     if ablation:
         ours = f"""Ours: {ablation["setup"]}, random weights at the start; `{ablation["command"]}`.
-A schedule so short ends far below what the network can: see which is ahead, and by how much more than the spread
-(standard deviation over seeds), not the level."""
+So short a schedule ends far below what the network can reach: compare the rows with each other, and their differences
+with the spread (standard deviation over seeds)."""
     return f"""
 ## Table 5: ablation
 
@@ -201,8 +202,8 @@ def _figure2(results: Results) -> str:
 
 ![Multiply-adds and speed over the maintaining rate]({PICTURES}/figure2.png)
 
-ResNet-50 and -101 without their last layer. The maintaining rate is the resolution of their features over that of the
-image; strides turned into dilation raise it. Frames of {RATES_SIZE}, {SAME}.
+ResNet-50 and -101 without their last layer. The maintaining rate is the resolution of the features divided by that of
+the image; dilation in place of strides raises it. Frames of {RATES_SIZE}, {SAME}.
 
 {rates_table(results)}
 """

@@ -56,6 +56,18 @@ def duel(results: Results, size: str, backend: str | None = None) -> tuple[Cell,
     return min(ours, key=lambda row: float(row["ms"])), min(others, key=lambda row: float(row["ms"]))
 
 
+def is_fastest(results: Results, size: str) -> bool:
+    """Whether bcpnet is ahead at `size` in all that was timed: both races, and the tables of all networks."""
+    duels = [duel(results, size, SAME), duel(results, size)]
+    networks = results["networks"]
+    for fastest in (same, best):
+        timed = {key: cell[1] for key, entry in networks.items() if (cell := fastest(entry["times"].get(size, {})))}
+        others = [ms for key, ms in timed.items() if networks[key]["network"] != "bcpnet"]
+        if others and "bcpnet" in timed and min(others) <= timed["bcpnet"]:
+            return False
+    return all(bcpnet["ms"] < other["ms"] for bcpnet, other in filter(None, duels))
+
+
 def costs_table(results: Results) -> str:
     """Table 1, published beside ours: a line for each published count."""
     lines = []
