@@ -25,7 +25,10 @@ _Step = Callable[[Path, Path], str]
 class Export:
     """Write weights as one ONNX file with preprocessing, class names and colours inside. For example:
 
-    bcpnet export --weights RUN/best.safetensors mine.onnx
+    bcpnet export --weights RUN/last.safetensors mine.onnx
+
+    In 8-bit integers:
+
     bcpnet export --weights mine.onnx --int8 train/images mine-int8.onnx
 
     The file takes "frames", N x H x W x 3 uint8, RGB, with sides of at least 32 pixels, and returns "logits". Resize
