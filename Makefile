@@ -1,5 +1,9 @@
 # make demo: base install (no PyTorch) in .venv-demo, then a clip segmented with the weights that ship.
 # make test: everything pinned in .venv-test, then lint, types and all tests, in two processes.
+# make test-slow: the tests that `make test` leaves out, some minutes each.
+# make test-matrix: the base install with every Python here, with the lowest and the highest versions it allows.
+# make fuzz: damaged images, labels, videos, weights and YAML files by the thousand; make soak: an hour of video and
+#   streams, and segmenters opened again and again. Both write results/reliability.json.
 # make quick: as make test, but only the tests of about a minute.
 # make docs: the documentation site into build/docs; warnings and dead links are errors. It needs no network
 #   once .venv-docs is there.
@@ -9,7 +13,7 @@ QUICK := $(addprefix tests/,backends data drawing evaluation frames media predic
 	$(filter-out tests/test_make_camvid.py,$(wildcard tests/test_*.py))
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 
-.PHONY: demo test quick docs clean
+.PHONY: demo test test-slow test-matrix fuzz soak quick docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/.installed
@@ -20,11 +24,24 @@ test: .venv-test/.installed
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
-	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: .venv-test/.installed
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal -m slow
+
+test-matrix: .venv-test/.installed
+	.venv-test/bin/python tools/test_matrix.py
+
+fuzz: .venv-test/.installed
+	OMP_NUM_THREADS=1 .venv-test/bin/python tools/measure_reliability.py fuzz
+
+soak: .venv-test/.installed
+	.venv-test/bin/python tools/measure_reliability.py soak
+	.venv-test/bin/python tools/measure_reliability.py opens
 
 quick: .venv-test/.installed
 	.venv-test/bin/ruff check
-	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal $(QUICK)
+	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)
 
 docs: .venv-docs/.installed
 	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs

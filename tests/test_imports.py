@@ -24,19 +24,19 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("evaluation", "onnx", "segmenter"),
     ("backends", "training"),
     ("gpu",),
-    ("networks",),
-    ("data", "metadata"),
+    ("networks", "segmentation"),
+    ("data", "metadata", "regions"),
     ("frames", "media", "drawing", "pipeline"),
     ("native", "machine", "weights"),
     ("storage",),
     ("labels", "metrics"),
     ("errors",),
 )
-DOORS_ON_A_FLOOR = {"training": ("backends",)}
+DOORS_ON_A_FLOOR = {"training": ("backends",), "regions": ("data",)}
 
 # Room -> the rooms below that it opens. The longest name that fits counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "": ("segmenter",),  # bcpnet/__init__.py
+    "": ("regions", "segmentation", "segmenter"),  # bcpnet/__init__.py
     "__main__": ("cli",),
     "cli": ("",),  # everything; nobody imports it
     "paper": (
@@ -46,12 +46,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "benchmark": (
         "backends", "data", "frames", "machine", "media", "pipeline", "prediction", "segmenter", "weights",
     ),
+    "benchmark.ceilings": ("benchmark", "machine", "native"),
     "benchmark.networks": ("backends", "benchmark", "labels", "metadata", "networks", "onnx.export", "weights"),
-    "prediction": ("drawing", "media", "pipeline", "segmenter"),
+    "prediction": ("drawing", "labels", "media", "pipeline", "regions", "segmentation", "segmenter"),
     "evaluation": ("backends", "data", "frames", "labels", "metrics", "pipeline"),
     "onnx": ("backends", "frames", "metadata"),
     "onnx.export": ("backends", "frames", "metadata", "networks", "onnx.signature"),
-    "segmenter": ("backends", "drawing", "frames", "labels", "media", "metadata", "pipeline"),
+    "segmenter": ("backends", "frames", "labels", "media", "metadata", "pipeline", "segmentation"),
+    "segmentation": ("drawing", "frames", "labels", "media.images", "regions"),
     "backends": ("machine", "metadata", "native", "weights"),
     "backends.auto": ("backends", "frames", "machine", "native", "weights"),
     "backends.cuda_fp16": ("backends.base", "gpu", "metadata", "networks.checkpoint"),
@@ -66,9 +68,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "networks": ("frames", "metadata"),
     "data": ("labels", "media.images", "storage"),
     "metadata": ("frames", "labels"),
+    "regions": ("labels", "native"),
+    "regions.zones": ("data.yaml_file",),
     "frames": ("native",),
     "media": ("native",),
-    "media.cityscapes_submission": ("labels",),
+    "media.cityscapes_submission": ("labels", "media.images"),
     "drawing": ("native",),
     "pipeline": ("machine",),
     "native": (),
@@ -79,7 +83,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics": (),
     "errors": (),
 }  # fmt: skip
-EVERYONE_MAY_IMPORT = ("errors", "storage.files")
+EVERYONE_MAY_IMPORT = ("errors", "storage.damaged", "storage.files")
 
 # Packages of the base install, and of the extras: which modules may import them.
 MAY_USE: dict[str, tuple[str, ...]] = {
@@ -104,6 +108,7 @@ MAY_USE: dict[str, tuple[str, ...]] = {
         "training",
     ),
     "matplotlib": ("paper.plots",),
+    "supervision": ("regions.detections", "segmentation"),
     "triton": ("gpu",),
     "safetensors": ("networks", "training"),
     "onnx_ir": ("onnx",),
@@ -120,6 +125,7 @@ EXTRAS = (
     "onnx_ir",
     "onnxscript",
     "safetensors",
+    "supervision",
     "tensorboard",
     "tflite",
     "triton",
@@ -200,7 +206,7 @@ def test_the_house_has_few_doors() -> None:
 @pytest.mark.parametrize(
     ("module", "source", "forbidden"),
     [
-        ("segmenter", "from bcpnet.onnx import export\nfrom bcpnet.drawing import overlay", ["bcpnet.onnx.export"]),
+        ("segmenter", "from bcpnet.onnx import export\nfrom bcpnet.frames import upsample", ["bcpnet.onnx.export"]),
         ("frames.upsample", "import numpy as np\nfrom bcpnet.labels import IGNORE", ["bcpnet.labels.IGNORE"]),
         ("data.camvid", "def f():\n    import torch.nn", ["torch.nn"]),
         ("backends.onnxruntime", "from bcpnet.networks import build", ["bcpnet.networks.build"]),

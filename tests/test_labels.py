@@ -89,3 +89,31 @@ def test_a_class_of_camvid_is_no_part_of_one_of_cityscapes() -> None:
     found = classes_within(CITYSCAPES, CAMVID)
     named = {CITYSCAPES.names[index]: [CAMVID.names[i] for i in ids] for index, ids in enumerate(found) if ids}
     assert named == {name: [name] for name in ("road", "building", "fence", "pole", "sky", "car")}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 201, "201 characters, at most 200"),
+        ("x" * 3_000_000, "3000000 characters, at most 200"),
+        ("two\nlines", r"'\\n' cannot be written in a name"),
+        ("bell\x07", r"'\\x07' cannot be written"),
+        ("half \ud83d", r"'\\ud83d' cannot be written"),
+        ("para\u2029graph", "cannot be written"),
+        (7, "7: not a text"),
+        (None, "None: not a text"),
+        (["x" * 10**6], "not a text"),
+    ],
+)
+def test_names_that_cannot_be_written_out(name: Any, message: str) -> None:
+    for fields, what in (((name, ("a",)), "name of the class set "), (("set", (name,)), "class name ")):
+        with pytest.raises(ValueError, match=message) as caught:
+            ClassSet(*fields, ((1, 2, 3),))
+        assert str(caught.value).startswith(what)
+        assert len(str(caught.value)) < 200
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 200, "道路", "rue à double sens", "می‌خواهم", "👩‍🚒 fire engine", "شارع"])
+def test_names_in_any_language_can_be_used(name: str) -> None:
+    assert ClassSet(name, (name, "other"), COLOURS).names == (name, "other")

@@ -12,15 +12,15 @@ import pytest
 from PIL import Image
 
 import bcpnet
-from bcpnet import errors, segmenter
+from bcpnet import errors, segmentation, segmenter
 
-NAMES = {"InputError", "Segmentation", "Segmenter", "UsageError", "load"}
+NAMES = {"InputError", "Region", "Segmentation", "Segmenter", "UsageError", "Zone", "load", "read_zones"}
 
 
 def test_public_names() -> None:
     assert set(dir(bcpnet)) == NAMES | {"__version__"}
     assert bcpnet.Segmenter is segmenter.Segmenter
-    assert bcpnet.Segmentation is segmenter.Segmentation
+    assert bcpnet.Segmentation is segmentation.Segmentation is segmenter.Segmentation
     assert (bcpnet.InputError, bcpnet.UsageError) == (errors.InputError, errors.UsageError)
     assert bcpnet.load is segmenter.load
     assert bcpnet.__version__.count(".") == 2
@@ -38,7 +38,7 @@ def test_tab_offers_them_and_nothing_else() -> None:
 
 def test_help_shows_them_and_no_helper() -> None:
     text = pydoc.plain(pydoc.render_doc(bcpnet))
-    assert all(f"class {name}" in text for name in NAMES - {"load"})
+    assert all(f"class {name}" in text for name in NAMES - {"load", "read_zones"})
     assert "load(weights" in text
     for name in ("import_module", "TYPE_CHECKING", "annotations", "_Feature"):
         assert name not in text.replace("__annotations__", "")
@@ -46,8 +46,16 @@ def test_help_shows_them_and_no_helper() -> None:
 
 @pytest.mark.parametrize(
     "what",
-    [bcpnet, bcpnet.load, bcpnet.Segmentation, bcpnet.Segmenter.stream],
-    ids=["bcpnet", "load", "Segmentation", "stream"],
+    [
+        bcpnet,
+        bcpnet.load,
+        bcpnet.Segmentation,
+        bcpnet.Segmentation.regions,
+        bcpnet.Segmentation.to_coco,
+        bcpnet.Segmenter.batch,
+        bcpnet.Segmenter.stream,
+    ],
+    ids=["bcpnet", "load", "Segmentation", "regions", "to_coco", "batch", "stream"],
 )
 def test_examples_run(what: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from media_files import write_clip
 from PIL import Image
 
 from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
+from bcpnet.media.video import read_video
 from bcpnet.metadata import Metadata
-from bcpnet.segmenter import Segmentation, Segmenter
+from bcpnet.segmenter import Segmenter, load
 
 PRIMARY = ClassSet("primary", ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 
@@ -145,9 +149,68 @@ def test_wrong_images(segmenter: Segmenter, image: Any, message: str) -> None:
 def test_stream_gives_what_calls_give_in_order(segmenter: Segmenter, workers: int) -> None:
     frames = [_thirds(side, 2 * side) for side in (64, 32, 96, 48, 40, 80)]
     results = list(segmenter.stream(frames, workers))
-    assert [result.image is frame for result, frame in zip(results, frames, strict=True)] == [True] * 6
+    assert all(np.array_equal(result.image, frame) for result, frame in zip(results, frames, strict=True))
     for result, frame in zip(results, frames, strict=True):
         np.testing.assert_array_equal(result.class_map, segmenter(frame).class_map)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_source_of_a_stream_may_fill_one_array_anew(segmenter: Segmenter, workers: int) -> None:
+    pictures = [np.roll(_thirds(32, 48), 7 * index, axis=1) for index in range(12)]
+
+    def camera() -> Iterator[np.ndarray]:
+        buffer = np.empty_like(pictures[0])
+        for picture in pictures:
+            np.copyto(buffer, picture)
+            yield buffer
+        buffer[:] = 0
+
+    for result, picture in zip(segmenter.stream(camera(), workers), pictures, strict=True):
+        np.testing.assert_array_equal(result.image, picture)
+        np.testing.assert_array_equal(result.class_map, segmenter(picture).class_map)
+
+
+def test_a_stream_closes_its_source(segmenter: Segmenter) -> None:
+    closed = []
+
+    def camera() -> Iterator[np.ndarray]:
+        try:
+            while True:
+                yield _thirds(32, 48)
+        finally:
+            closed.append(True)
+
+    with closing(segmenter.stream(camera())) as results:
+        next(results)
+    assert closed == [True]
+
+
+def test_a_stream_of_files(segmenter: Segmenter, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in" / "2.mp4", 5)
+    Image.fromarray(_thirds(32, 48)).save(tmp_path / "in" / "10.png")
+    pictures = [*read_video(clip), _thirds(32, 48)]
+    for path, expected in (
+        (str(clip), pictures[:5]),
+        (tmp_path / "in", pictures),
+        (tmp_path / "in/*.png", [pictures[5]]),
+    ):
+        for result, picture in zip(segmenter.stream(path), expected, strict=True):
+            np.testing.assert_array_equal(result.image, picture)
+    (tmp_path / "in" / "3.png").write_text("no picture")
+    results = segmenter.stream(tmp_path / "in")
+    for _ in range(5):
+        next(results)
+    with pytest.raises(InputError, match=r"3\.png: "):
+        next(results)
+    with pytest.raises(InputError, match="none: cannot read"):
+        next(segmenter.stream(tmp_path / "none"))
+
+
+def test_a_video_in_the_place_of_an_image_is_told_as_one(segmenter: Segmenter, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "x.mp4", 2)
+    for path in (clip, Path(shutil.copy(clip, tmp_path / "x.jpg"))):
+        with pytest.raises(InputError, match=rf"{path.name}: a video, not an image: Segmenter.stream"):
+            segmenter(path)
 
 
 def test_stream_takes_the_next_frame_while_the_caller_works(segmenter: Segmenter) -> None:
@@ -177,47 +240,77 @@ def test_a_bad_frame_in_a_stream_comes_at_its_place(segmenter: Segmenter) -> Non
         next(results)
 
 
-@pytest.fixture
-def result() -> Segmentation:
-    image = np.full((60, 80, 3), 100, np.uint8)
-    class_map = np.zeros((60, 80), np.uint8)
-    class_map[:, 20:] = 2
-    return Segmentation(image, class_map, PRIMARY, {"pre": 1.0, "network": 2.0, "post": 3.0})
-
-
-def test_shares(result: Segmentation) -> None:
-    assert result.shares() == {"red": 0.25, "green": 0, "blue": 0.75}
-
-
-def test_saved_class_map_reads_back(result: Segmentation, tmp_path: Path) -> None:
-    result.save(tmp_path / "out" / "map.png")
-    picture = Image.open(tmp_path / "out" / "map.png")
-    assert picture.mode == "P"
-    np.testing.assert_array_equal(np.asarray(picture), result.class_map)
-    np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), np.asarray(result.colour_map()))
-    with pytest.raises(UsageError, match=r"written as \.png"):
-        result.save(tmp_path / "map.jpg")
-
-
-def test_pictures(result: Segmentation) -> None:
-    assert result.colour_map().getpixel((0, 0)) == (255, 0, 0)
-    assert result.colour_map().getpixel((79, 59)) == (0, 0, 255)
-    plain = result.overlay(legend=False, palette="dataset")
-    assert plain.size == (80, 60)
-    np.testing.assert_allclose(plain.getpixel((0, 0)), (177, 50, 50), atol=1)  # half image, half red
-    assert result.overlay(opacity=0, legend=False, palette="dataset").getpixel((0, 0)) == (100, 100, 100)
-    assert result.overlay().mode == "RGB"
-    assert result.overlay().size == (80, 60)  # the legend lies inside
-
-
-def test_each_is_shown_in_one_line(segmenter: Segmenter, result: Segmentation) -> None:
-    assert repr(result) == "<Segmentation: 60x80, 3 classes of primary, 6.0 ms>"
+def test_shown_in_one_line(segmenter: Segmenter) -> None:
     assert repr(segmenter) == "<Segmenter: 3 classes of primary, onnxruntime, short side 64>"
     assert repr(Segmenter(BrightestChannel(), (40, 48))) == "<Segmenter: 3 classes of primary, onnxruntime, 40x48>"
 
 
-def test_a_grey_class_map_is_the_ids(result: Segmentation, tmp_path: Path) -> None:
-    result.save(tmp_path / "ids.png", palette=False)
-    with Image.open(tmp_path / "ids.png") as image:
-        assert image.mode == "L"
-        assert np.array_equal(np.asarray(image), result.class_map)
+def test_bgr_by_name(segmenter: Segmenter) -> None:
+    frame = _thirds(64, 96)
+    expected = segmenter(frame)
+    for result in (
+        segmenter(frame[:, :, ::-1], channels="bgr"),
+        segmenter(np.ascontiguousarray(frame[:, :, ::-1]), channels="bgr"),
+        *segmenter.batch([frame[:, :, ::-1]], channels="bgr"),
+        *segmenter.stream([frame[:, :, ::-1]], channels="bgr"),
+    ):
+        np.testing.assert_array_equal(result.image, frame)
+        np.testing.assert_array_equal(result.class_map, expected.class_map)
+        assert result.overlay().tobytes() == expected.overlay().tobytes()
+
+
+def test_channels_are_for_arrays(segmenter: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="channels 'gbr': need 'rgb' or 'bgr'"):
+        segmenter(_thirds(64, 96), channels="gbr")  # type: ignore[arg-type]
+    for image in (Image.new("RGB", (9, 9)), tmp_path / "a.png"):
+        with pytest.raises(UsageError, match="only arrays need them"):
+            segmenter(image, channels="bgr")
+    with pytest.raises(UsageError, match="only arrays need them"):
+        segmenter.stream(tmp_path / "clip.mp4", channels="bgr")
+
+
+def test_a_batch_gives_what_calls_give(segmenter: Segmenter) -> None:
+    frames = [_thirds(*size) for size in ((64, 96), (37, 60), (64, 96), (90, 64), (37, 60), (64, 96))]
+    frames[2] = frames[2][:, ::-1]
+    results = segmenter.batch(frames)
+    for result, frame in zip(results, frames, strict=True):
+        expected = segmenter(frame)
+        assert result.image is frame
+        np.testing.assert_array_equal(result.class_map, expected.class_map)
+        np.testing.assert_array_equal(result.logits, expected.logits)
+        assert list(result.timings_ms) == ["pre", "network", "post"]
+    assert segmenter.batch([]) == []
+
+
+def test_a_batch_of_one_size_is_one_call() -> None:
+    backend = BrightestChannel()
+    Segmenter(backend).batch([_thirds(64, 96)] * 3 + [_thirds(128, 192)] * 2)
+    assert backend.shapes == [(3, 64, 96, 3), (2, 64, 96, 3)]
+
+
+def test_logits_of_a_backend_that_returns_class_maps() -> None:
+    class WholeMaps(BrightestChannel):
+        def class_maps(self, images: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+            return np.zeros((len(images), *size_hw), np.uint8)
+
+    backend = WholeMaps()
+    frames = [_thirds(64, 96), _thirds(64, 96)[:, ::-1]]
+    results = Segmenter(backend).batch(frames)
+    assert backend.shapes == []  # nobody asked for logits yet
+    for result, frame in zip(results, frames, strict=True):
+        np.testing.assert_array_equal(result.logits, Segmenter(BrightestChannel())(frame).logits)
+    assert backend.shapes == [(1, 64, 96, 3)] * 2
+
+
+@pytest.mark.parametrize("backend", ["native", "onnxruntime", "openvino"])
+def test_each_result_keeps_its_own_logits(backend: str) -> None:
+    """Though a runtime may write the next frame's where it wrote this one's."""
+    try:
+        segmenter = load("camvid", backend=backend, size_hw=(64, 96), threads=1)
+    except UsageError as error:
+        pytest.skip(str(error))
+    first = segmenter(_thirds(64, 96))
+    kept = first.logits.copy()
+    segmenter(_thirds(64, 96)[:, ::-1])
+    np.testing.assert_array_equal(first.logits, kept)
+    assert first.confidence.shape == (64, 96)

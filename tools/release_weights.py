@@ -17,6 +17,7 @@ import io
 import json
 import re
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +125,13 @@ def require_unseen_val(run: Path) -> None:
 
 
 def write_figures(name: str, meant_for: str) -> None:
-    """NAME.json beside the weights: what `bcpnet models` shows, from what results/ holds of them."""
+    """NAME.json beside the weights: what `bcpnet models` shows, from what results/ holds of them; and SHA256SUMS."""
     result, info = (json.loads((RESULTS / f"{name}-{kind}.json").read_text()) for kind in ("val", "info"))
     scored = None if result["weights"] == name else result["weights"]
     written = Figures(info["parameters"], result["miou"], scored, meant_for)
     write_bytes(WEIGHTS / f"{name}.json", (json.dumps(asdict(written), indent=2) + "\n").encode())
+    sums = [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(WEIGHTS.glob("*.onnx"))]
+    write_bytes(WEIGHTS / "SHA256SUMS", "".join(sums).encode())
 
 
 def score(weights: str | Path, root: Path, size: str | None = None) -> dict[str, Any]:

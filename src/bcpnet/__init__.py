@@ -23,7 +23,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bcpnet.errors import InputError, UsageError
-    from bcpnet.segmenter import Segmentation, Segmenter, load
+    from bcpnet.regions.region import Region
+    from bcpnet.regions.zones import Zone, read_zones
+    from bcpnet.segmentation import Segmentation
+    from bcpnet.segmenter import Segmenter, load
 
     __version__: str
 
@@ -31,17 +34,36 @@ if TYPE_CHECKING:
 # user's cache folder. It asks this, once, when it is loaded; a user's own setting counts.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["InputError", "Segmentation", "Segmenter", "UsageError", "__version__", "load"]
+_MODULE_OF = {
+    "InputError": "errors",
+    "Region": "regions.region",
+    "Segmentation": "segmentation",
+    "Segmenter": "segmenter",
+    "UsageError": "errors",
+    "Zone": "regions.zones",
+    "load": "segmenter",
+    "read_zones": "regions.zones",
+}
+
+__all__ = [
+    "InputError",
+    "Region",
+    "Segmentation",
+    "Segmenter",
+    "UsageError",
+    "Zone",
+    "__version__",
+    "load",
+    "read_zones",
+]
 
 
 def __getattr__(name: str) -> object:
     # On first use: `import bcpnet` alone stays quick and loads neither NumPy nor a runtime.
     if name == "__version__":
         return import_module("importlib.metadata").version("bcpnet")
-    if name in ("InputError", "UsageError"):
-        return getattr(import_module("bcpnet.errors"), name)
-    if name in __all__:
-        return getattr(import_module("bcpnet.segmenter"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"bcpnet.{_MODULE_OF[name]}"), name)
     raise AttributeError(f"module 'bcpnet' has no attribute {name!r}")
 
 

@@ -7,3 +7,9 @@ class InputError(Exception):
 
 class UsageError(InputError):
     """The call itself is wrong: an unknown name, a bad option, a missing extra. Exit code 2."""
+
+
+class InputWarning(UserWarning):
+    """Something given to bcpnet can be used, but not as well as it could be: says what to do. The command line prints
+    these as one line, too.
+    """

@@ -5,12 +5,14 @@ Inside bcpnet a label is always uint8 with train ids 0..K-1 and 255 for pixels t
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 IGNORE = 255
+LONGEST_NAME = 200  # characters, of a class or a set: legends, tables and messages write them out
 
 Colour = tuple[int, int, int]
 
@@ -20,8 +22,8 @@ class ClassSet:
     """Classes in the order of their train ids.
 
     Attributes:
-        name: what the set is called ("camvid").
-        names: one name per class.
+        name: what the set is called ("camvid"); at most 200 characters, on one line.
+        names: one name per class; the same holds for each.
         colours: one RGB colour per class, 0..255.
     """
 
@@ -30,17 +32,17 @@ class ClassSet:
     colours: tuple[Colour, ...]
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless there are 1..255 different names, each with a colour."""
+        """Raises ValueError unless there are 1..255 different names that can be written, each with a colour."""
+        _check_name(self.name, "name of the class set")
         if not 1 <= len(self.names) <= IGNORE or len(self.names) != len(self.colours):
             raise ValueError(f"{len(self.names)} class names and {len(self.colours)} colours: need as many, 1 to 255")
         for name in self.names:
-            if not isinstance(name, str):
-                raise ValueError(f"class name {name!r}: not a text")
+            _check_name(name, "class name")
             if self.names.count(name) > 1:
-                raise ValueError(f"class name {name!r} stands there more than once")
+                raise ValueError(f"class name {_quoted(name)} stands there more than once")
         for colour in self.colours:
             if len(colour) != 3 or not all(type(channel) is int and 0 <= channel <= 255 for channel in colour):
-                raise ValueError(f"colour {list(colour)}: need red, green and blue, 0 to 255 each")
+                raise ValueError(f"colour {_quoted(list(colour))}: need red, green and blue, 0 to 255 each")
 
     def __len__(self) -> int:
         """Number of classes K."""
@@ -51,6 +53,24 @@ class ClassSet:
         table = np.zeros((256, 3), np.uint8)
         table[: len(self)] = self.colours
         return table
+
+
+def _check_name(name: object, what: str) -> None:
+    """Raises ValueError for what cannot be written on one line."""
+    if not isinstance(name, str):
+        raise ValueError(f"{what} {_quoted(name)}: not a text")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"{what} {_quoted(name)}: {len(name)} characters, at most {LONGEST_NAME} can be used")
+    for letter in name:
+        # Control characters, halves of characters, and what ends a line or a paragraph.
+        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp"):
+            raise ValueError(f"{what} {_quoted(name)}: {letter!r} cannot be written in a name")
+
+
+def _quoted(value: object) -> str:
+    """As Python writes it, the first 40 characters."""
+    text = repr(value[:40] if isinstance(value, str | list | tuple) else value)
+    return text if len(text) <= 60 else f"{text[:40]}..."
 
 
 # SegNet's 11 classes and their colours (Badrinarayanan et al. 2017); 11 is void in its label files.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +17,12 @@ from typing import Any
 from bcpnet.errors import UsageError
 
 _CPUINFO = Path("/proc/cpuinfo")
+_OWN = Path("/proc/self")
 _MOST_THREADS = 1024
+NO_MORE_THREADS = (
+    "cannot start another thread: the limit on processes and threads is reached; raise it (ulimit -u, a container's "
+    "pids limit) or end other programs"
+)
 
 # Distributions whose versions change speed or results.
 _PACKAGES = ("bcpnet", "numpy", "pillow", "av", "onnxruntime", "openvino", "torch")
@@ -29,7 +38,7 @@ def describe_machine() -> dict[str, Any]:
     """The machine and the versions, ready for JSON. Imports none of the packages it names.
 
     Returns:
-        cpu (model name), physical_cores, logical_cores, usable_cores (those this process may run on),
+        cpu (model name), physical_cores, logical_cores, usable_cores (those this process may keep busy),
         isa (list), gpus (name and driver of each of NVIDIA's), memory_gib, os, python, packages (name -> version of
         bcpnet and those installed), commit (git, with "-dirty" for a changed tree), date (ISO 8601, UTC). What
         cannot be found is None.
@@ -64,8 +73,24 @@ def package_versions() -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """How many logical cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many logical cores this process may keep busy: its CPU affinity, and what a container's CPU quota grants.
+
+    A quota of 2.5 CPUs counts as 2, one below 1 as 1: a third thread would make the others wait.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, math.floor(min(_quotas(), default=cores))))
+
+
+def default_threads() -> int | None:
+    """Threads for a runtime that was told no number; None = its own choice, where all cores are this process's.
+
+    Runtimes count the machine's cores, and few of them heed a quota. OMP_NUM_THREADS counts where it is lower.
+    """
+    cores = usable_cores()
+    if cores == os.cpu_count():
+        return None
+    named = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(named)) if named.isdecimal() and int(named) else cores
 
 
 def check_threads(threads: int | None) -> None:
@@ -101,6 +126,43 @@ def _read_cpuinfo() -> dict[str, Any]:
             cores.add((entry.get("physical id"), entry["core id"]))
     cpu["physical_cores"] = len(cores) or None
     return cpu
+
+
+def _quotas() -> Iterator[float]:
+    """CPUs that each control group grants, of this process's own up to the outermost that can be seen: v1 and v2."""
+    try:
+        groups = [line.split(":", 2) for line in (_OWN / "cgroup").read_text().splitlines()]
+        mounts = (_OWN / "mountinfo").read_text().splitlines()
+    except OSError:
+        return  # not Linux
+    for mount in mounts:
+        before, _, after = mount.partition(" - ")
+        _, _, _, root, place, *_ = before.split(" ")
+        kind, _, options = after.split(" ", 2)
+        for _, controllers, path in groups:
+            is_v2 = kind == "cgroup2" and not controllers
+            if is_v2 or (kind == "cgroup" and "cpu" in controllers.split(",") and "cpu" in options.split(",")):
+                yield from _quotas_above(Path(_unescaped(place)), _unescaped(root), path)
+
+
+def _quotas_above(place: Path, root: str, path: str) -> Iterator[float]:
+    """Those of group `path` and its parents, in a hierarchy of which the part below `root` is mounted at `place`."""
+    inside = path.removeprefix(root.rstrip("/")) if Path(path).is_relative_to(root) else ""
+    parts = [part for part in inside.split("/") if part not in ("", "..")]
+    for depth in range(len(parts), -1, -1):
+        group = place.joinpath(*parts[:depth])
+        with suppress(OSError, ValueError, ZeroDivisionError):  # no quota, no such group in this mount
+            quota, period = (group / "cpu.max").read_text().split()
+            yield int(quota) / int(period)  # ValueError for "max"
+        with suppress(OSError, ZeroDivisionError):
+            quota_us = int((group / "cpu.cfs_quota_us").read_text())
+            if quota_us > 0:
+                yield quota_us / int((group / "cpu.cfs_period_us").read_text())
+
+
+def _unescaped(name: str) -> str:
+    """Of /proc/self/mountinfo, where a space is \\040."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), name)
 
 
 def _memory_gib() -> float | None:

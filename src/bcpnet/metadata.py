@@ -10,8 +10,13 @@ from typing import Any
 from bcpnet.errors import InputError
 from bcpnet.frames.preprocess import MEAN, SCALE
 from bcpnet.labels import ClassSet
+from bcpnet.storage.damaged import damage_told, reason, shortened
 
 KEY = "bcpnet"  # the metadata entry in safetensors and ONNX files alike
+
+_UNREADABLE = "its bcpnet metadata cannot be read"
+_MOST_CHARACTERS = 1_000_000  # of the whole; those that bcpnet writes have some thousands
+_LONGEST_TEXT = 10_000  # characters of the provenance or the licence
 
 
 @dataclass(frozen=True)
@@ -52,21 +57,24 @@ class Metadata:
             InputError: not that JSON, a value of another kind or out of range, or a preprocessing that this
                 version does not do.
         """
-        try:
+        if len(text) > _MOST_CHARACTERS:
+            raise InputError(f"{where}: {_UNREADABLE} ({len(text)} characters; at most {_MOST_CHARACTERS} are read)")
+        with damage_told(where, "json", _UNREADABLE):
             values = json.loads(text)
+        try:
             classes = values.pop("classes")
             colours = tuple(tuple(colour) for colour in classes["colours"])
             class_set = ClassSet(classes["name"], tuple(classes["names"]), colours)
             trained_on = values.pop("trained_on", [])
             if not isinstance(trained_on, list) or not all(isinstance(split, str) for split in trained_on):
-                raise ValueError(f"trained_on {trained_on!r}: not a list of texts")
+                raise ValueError(f"trained_on {shortened(repr(trained_on))}: not a list of texts")
             metadata = Metadata(classes=class_set, trained_on=tuple(trained_on), **values)
             _check(metadata)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{where}: its bcpnet metadata cannot be read ({error})") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # other values than ours
+            raise InputError(f"{where}: {_UNREADABLE} ({reason(error)})") from error
         if (metadata.mean, metadata.scale) != (MEAN, SCALE):
             raise InputError(
-                f"{where}: needs preprocessing (pixel - {metadata.mean}) * {metadata.scale}, "
+                f"{where}: needs preprocessing (pixel - {shortened(metadata.mean)}) * {shortened(metadata.scale)}, "
                 f"this version does (pixel - {MEAN}) * {SCALE}"
             )
         return metadata
@@ -103,3 +111,8 @@ def _check(metadata: Metadata) -> None:
         raise ValueError(f"options {metadata.options!r}: not a table of names and values")
     if type(metadata.short_side) is not int or not 32 <= metadata.short_side <= 16384:
         raise ValueError(f"short_side {metadata.short_side!r}: need 32 to 16384 pixels")
+    for name, text in (("provenance", metadata.provenance), ("licence", metadata.licence)):
+        if not isinstance(text, str):
+            raise ValueError(f"{name} {text!r}: not a text")
+        if len(text) > _LONGEST_TEXT:
+            raise ValueError(f"{name}: {len(text)} characters, at most {_LONGEST_TEXT} can be used")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from typing import TypeVar
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
-from bcpnet.errors import UsageError
-from bcpnet.machine import check_threads, usable_cores
+from bcpnet.errors import InputError, UsageError
+from bcpnet.machine import NO_MORE_THREADS, check_threads, usable_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,8 +20,16 @@ R = TypeVar("R")
 # More frames at once gain nothing once the one decoder and encoder are busy all the time, and cost memory.
 _MOST_WORKERS = 8
 
+_CHECK_S = 0.1
+_PATIENCE_S = 0.5  # for a source, once Ctrl-C came
 
-def ordered_map(function: Callable[[T], R], source: Iterable[T], workers: int = 1) -> Generator[R, None, None]:
+
+def ordered_map(
+    function: Callable[[T], R],
+    source: Iterable[T],
+    workers: int = 1,
+    check: Callable[[], None] | None = None,
+) -> Generator[R, None, None]:
     """Yields `function(item)` for each item of `source`, in order, as `map` would, but ahead of the caller.
 
     One thread takes the items, one after the other, and `workers` more run `function`; so three stages overlap:
@@ -35,36 +46,42 @@ def ordered_map(function: Callable[[T], R], source: Iterable[T], workers: int = 
             for result in results:
                 ...
 
+    Ctrl-C may come at any moment. For a source that does not answer then, a camera or a file on a network, the end is
+    not waited for: its thread ends with the process.
+
     Args:
         function: called from several threads at once if `workers` is over 1.
         source: taken from in a thread other than the caller's.
         workers: number of threads for `function`.
+        check: called before each result, and several times a second while one is waited for; what it raises ends the
+            iteration.
 
     Raises:
         UsageError: fewer than one worker.
+        InputError: the system starts no more threads.
     """
     if workers < 1:
         raise UsageError(f"{workers} workers: need at least 1")
-    results: deque[Future[R | _End]] = deque()
-    with (
-        closing(_delegate(source)) as items,
-        ThreadPoolExecutor(1, "source") as source_pool,
-        ThreadPoolExecutor(workers, "worker") as worker_pool,
-    ):
-
-        def submit_next() -> None:
-            item = source_pool.submit(next, items, _END)
-            results.append(worker_pool.submit(_apply, function, item))
-
-        try:
-            for _ in range(2 * workers):
-                submit_next()
-            while not isinstance(result := results.popleft().result(), _End):
-                submit_next()
-                yield result
-        finally:
-            source_pool.shutdown(wait=False, cancel_futures=True)
-            worker_pool.shutdown(wait=False, cancel_futures=True)
+    threads = _Threads(function, source, workers)
+    patience_s = None
+    try:
+        threads.start()
+        slots = deque(threads.order() for _ in range(2 * workers))
+        while True:
+            slot = slots.popleft()
+            while not slot.is_filled(check):
+                pass
+            if slot.is_end():
+                return
+            slots.append(threads.order())
+            yield slot.results.pop()
+    except BaseException as error:
+        # Of a generator that is closed since Ctrl-C came in the loop's body, the context says so.
+        if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+            patience_s = _PATIENCE_S
+        raise
+    finally:
+        threads.end(patience_s)
 
 
 def divide_threads(threads: int | None, items: int | None) -> tuple[int, int]:
@@ -88,16 +105,151 @@ def divide_threads(threads: int | None, items: int | None) -> tuple[int, int]:
     return workers, threads // workers
 
 
-class _End:
-    """What comes after the last item."""
+class _Slot(Generic[R]):
+    """What becomes of one item: a result, an error, or neither where there was no item."""
+
+    def __init__(self) -> None:
+        self.results: list[R] = []
+        self.error: BaseException | None = None
+        self._filled: SimpleQueue[None] = SimpleQueue()
+
+    def fill(self) -> None:
+        """Says that nothing more will become of it."""
+        self._filled.put(None)
+
+    def is_filled(self, check: Callable[[], None] | None) -> bool:
+        """Waits for that; with `check`, which is called first, not for long."""
+        if check is None:
+            self._filled.get()
+            return True
+        check()
+        try:
+            self._filled.get(timeout=_CHECK_S)
+        except Empty:
+            return False
+        return True
+
+    def is_end(self) -> bool:
+        """Whether there was no item. Raises the error, which is not kept here: its traceback keeps frames."""
+        error, self.error = self.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        return not self.results
 
 
-_END = _End()
+class _Threads(Generic[T, R]):
+    """The source's thread and the workers'.
 
+    The handler of a signal may raise in the main thread between any two steps of Python's, those inside `threading` and
+    `concurrent.futures` too, and leave their locks taken: then one waits for the other forever. So the caller's thread
+    does only what is a single step for it: SimpleQueue's, and starting one thread, which starts the others.
+    """
 
-def _apply(function: Callable[[T], R], item: Future[T | _End]) -> R | _End:
-    value = item.result()  # the source's error is this item's; where nothing is worked on any more, CancelledError
-    return value if isinstance(value, _End) else function(value)
+    def __init__(self, function: Callable[[T], R], source: Iterable[T], workers: int) -> None:
+        self._function, self._source = function, source
+        self._source_thread = threading.Thread(target=self._take, name="source", daemon=True)
+        self._worker_threads = [
+            threading.Thread(target=self._work, name=f"worker_{number}", daemon=True) for number in range(workers)
+        ]
+        self._orders: SimpleQueue[_Slot[R] | None] = SimpleQueue()
+        self._items: SimpleQueue[tuple[_Slot[R], T] | None] = SimpleQueue()
+        self._started: SimpleQueue[RuntimeError | None] = SimpleQueue()
+        self._starter: list[int] = []
+        self._ended_workers: SimpleQueue[None] = SimpleQueue()
+        self._ended_source: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._is_ending = False
+        self._process = os.getpid()
+
+    def start(self) -> None:
+        """Raises InputError where the system starts no more threads."""
+        try:
+            atexit.register(self.end, _PATIENCE_S)
+            self._starter.extend(map(_thread.start_new_thread, (self._start,), ((),)))  # started and noted: one step
+            error = self._started.get()
+        except RuntimeError as failure:
+            error = failure
+        if error is not None:
+            raise InputError(NO_MORE_THREADS) from error
+
+    def order(self) -> _Slot[R]:
+        """Asks for one more item; what becomes of it will be in the slot."""
+        slot: _Slot[R] = _Slot()
+        self._orders.put(slot)
+        return slot
+
+    def end(self, patience_s: float | None) -> None:
+        """Lets what is worked on end, and nothing begin; waits for the source no longer than so many seconds."""
+        atexit.unregister(self.end)
+        if not self._starter or self._process != os.getpid():  # threads do not survive a fork
+            return
+        self._starter.clear()
+        self._is_ending = True
+        self._orders.put(None)
+        for _ in self._worker_threads:
+            self._items.put(None)
+        self._started.get()
+        workers = [thread for thread in self._worker_threads if thread.ident is not None]  # that were started
+        for _ in workers:
+            self._ended_workers.get()
+        for thread in workers:
+            thread.join()  # at once: it has nothing left to do
+        if self._source_thread.ident is None:
+            return
+        try:
+            error = self._ended_source.get(timeout=patience_s)
+        except Empty:
+            return
+        self._source_thread.join()
+        if error is not None:
+            raise error
+
+    def _start(self) -> None:
+        error = None
+        try:
+            for thread in (self._source_thread, *self._worker_threads):
+                thread.start()
+        except RuntimeError as failure:
+            error = failure
+        for _ in ("start", "end"):  # each waits for it
+            self._started.put(error)
+
+    def _take(self) -> None:
+        items = _delegate(self._source)
+        try:
+            while (slot := self._orders.get()) is not None and not self._is_ending:
+                try:
+                    item = next(items)
+                except StopIteration:
+                    slot.fill()
+                except BaseException as error:  # the caller's thread raises it
+                    slot.error = error
+                    slot.fill()
+                else:
+                    self._items.put((slot, item))
+                    del item
+        finally:
+            failure = None
+            try:
+                items.close()
+            except BaseException as error:  # the caller's thread raises it
+                failure = error
+            self._ended_source.put(failure)
+
+    def _work(self) -> None:
+        try:
+            while (task := self._items.get()) is not None and not self._is_ending:
+                slot, item = task
+                try:
+                    slot.results.append(self._function(item))
+                except BaseException as error:  # the caller's thread raises it
+                    slot.error = error
+                slot.fill()
+                del task, slot, item
+        finally:
+            self._ended_workers.put(None)
 
 
 def _delegate(source: Iterable[T]) -> Generator[T, None, None]:

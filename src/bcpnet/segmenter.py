@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,79 +14,17 @@ from PIL import Image, ImageOps
 
 from bcpnet.backends import open_backend
 from bcpnet.backends.base import Backend, ClassMapBackend
-from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
 from bcpnet.frames.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.labels import ClassSet
-from bcpnet.media.images import read_image, save_class_map
+from bcpnet.media.images import read_image
 from bcpnet.pipeline import ordered_map
+from bcpnet.segmentation import Segmentation as Segmentation  # which used to be here
 
 Frame = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a network sees in one image.
-
-    >>> result = bcpnet.load("camvid")("street.jpg")
-    >>> result
-    <Segmentation: 720x960, 11 classes of camvid, ... ms>
-    >>> road = result.class_map == result.classes.names.index("road")   # H x W bool
-    >>> result.save("class_map.png")
-
-    Attributes:
-        image: H x W x 3 uint8, RGB.
-        class_map: H x W uint8, the class of every pixel: an index into `classes.names`.
-        classes: names and colours.
-        timings_ms: milliseconds by stage: "pre" (resize), "network", "post" (upsample, argmax; inside
-            "network" where the backend returns class maps).
-    """
-
-    image: Frame
-    class_map: npt.NDArray[np.uint8]
-    classes: ClassSet
-    timings_ms: dict[str, float]
-
-    def __repr__(self) -> str:
-        """Height x width, the classes, the time it took in all."""
-        height, width = self.class_map.shape
-        return f"<Segmentation: {height}x{width}, {_told(self.classes)}, {sum(self.timings_ms.values()):.1f} ms>"
-
-    def colour_map(self) -> Image.Image:
-        """The class map in the classes' colours, RGB."""
-        return Image.fromarray(draw.colour_map(self.class_map, self.classes.palette()))
-
-    def overlay(self, opacity: float = 0.5, legend: bool = True, palette: draw.Palette = "clear") -> Image.Image:
-        """The image under the colours of its classes at `opacity` (0..1), with lines at their borders, RGB.
-
-        Args:
-            opacity: of the colours.
-            legend: draw names and colours into a corner.
-            palette: "clear" = light colours that are far apart, for colour-blind people too; "dataset" = the classes'
-                own.
-        """
-        names, colours = self.classes.names, draw.palette_colours(palette, self.classes.names, self.classes.colours)
-        return Image.fromarray(draw.overlay_with_contours(self.image, self.class_map, names, colours, opacity, legend))
-
-    def shares(self) -> dict[str, float]:
-        """Share of the pixels, 0..1, by class name; all classes, in order."""
-        counts = np.bincount(self.class_map.reshape(-1), minlength=len(self.classes))
-        return dict(zip(self.classes.names, (counts / self.class_map.size).tolist(), strict=True))
-
-    def save(self, path: str | Path, palette: bool = True) -> None:
-        """Writes the class map as a PNG of class ids, in which viewers and Pillow's convert show the classes' colours.
-
-        OpenCV, imageio, scikit-image and matplotlib read the colours of such a file instead of its ids: for them,
-        `palette=False` writes plain grey.
-
-        Raises:
-            UsageError: `path` does not end in .png.
-            InputError: it cannot be written.
-        """
-        if Path(path).suffix.lower() != ".png":
-            raise UsageError(f"{path}: class maps are written as .png, other formats would change the classes")
-        save_class_map(path, self.class_map, self.classes.palette() if palette else None)
+Floats = npt.NDArray[np.float32]
+Channels = Literal["rgb", "bgr"]
 
 
 class Segmenter:
@@ -108,34 +47,79 @@ class Segmenter:
         size = f"short side {metadata.short_side}" if self.size_hw is None else "{}x{}".format(*self.size_hw)
         return f"<Segmenter: {_told(metadata.classes)}, {self.backend.name}, {size}>"
 
-    def __call__(self, image: str | Path | Image.Image | Frame) -> Segmentation:
+    def __call__(self, image: str | Path | Image.Image | Frame, channels: Channels = "rgb") -> Segmentation:
         """Segments one image, at its own size.
 
         Args:
-            image: the path of an image file, a Pillow image, or an H x W x 3 uint8 array, RGB.
+            image: the path of an image file, a Pillow image, or an H x W x 3 uint8 array.
+            channels: order of the colours in an array: "rgb", or "bgr" as OpenCV has it.
 
         Raises:
             InputError: the file cannot be read, or the array is of another shape or type.
+            UsageError: other channels, or "bgr" for what is no array.
         """
-        frame = _frame(image)
-        height, width = frame.shape[:2]
-        metadata = self.backend.metadata
-        start = time.perf_counter()
-        network_input = preprocess(frame, self.size_hw or network_size_hw((height, width), metadata.short_side))
-        preprocessed = time.perf_counter()
-        timings_ms = {"pre": 1000 * (preprocessed - start)}
-        if isinstance(self.backend, ClassMapBackend):
-            class_map = self.backend.class_maps(network_input[None], (height, width))[0]
-            timings_ms["network"] = 1000 * (time.perf_counter() - preprocessed)
-        else:
-            logits = self.backend(network_input[None])[0]
-            inferred = time.perf_counter()
-            class_map = upsample_argmax(logits, (height, width))
-            timings_ms["network"] = 1000 * (inferred - preprocessed)
-            timings_ms["post"] = 1000 * (time.perf_counter() - inferred)
-        return Segmentation(frame, class_map, metadata.classes, timings_ms)
+        return self._segment([_frame(image, channels)], channels)[0]
 
-    def stream(self, frames: Iterable[Frame], workers: int = 1) -> Generator[Segmentation, None, None]:
+    def batch(
+        self, images: Sequence[str | Path | Image.Image | Frame], channels: Channels = "rgb"
+    ) -> list[Segmentation]:
+        """Segments many images at once: those of one size go through the network together.
+
+        >>> frames = [np.zeros((360, 480, 3), np.uint8)] * 4
+        >>> [result.class_map.shape for result in bcpnet.load("camvid").batch(frames)]
+        [(360, 480), (360, 480), (360, 480), (360, 480)]
+
+        That pays on GPUs. On CPUs `stream` is quicker, and takes less memory. `timings_ms` has an equal share of the
+        time for each image.
+
+        Args:
+            images: as `__call__` takes them; sizes may differ.
+            channels: as there, of all images.
+
+        Returns:
+            A result for each image, in their order.
+
+        Raises:
+            InputError, UsageError: as `__call__`.
+        """
+        frames = [_frame(image, channels) for image in images]
+        of_size: dict[tuple[int, ...], list[int]] = {}
+        for index, frame in enumerate(frames):
+            of_size.setdefault(frame.shape, []).append(index)
+        results: dict[int, Segmentation] = {}
+        for indices in of_size.values():
+            results |= zip(indices, self._segment([frames[index] for index in indices], channels), strict=True)
+        return [results[index] for index in range(len(frames))]
+
+    def _segment(self, frames: list[Frame], channels: Channels) -> list[Segmentation]:
+        """Segments frames of one size."""
+        height, width = frames[0].shape[:2]
+        metadata = self.backend.metadata
+        size_hw = self.size_hw or network_size_hw((height, width), metadata.short_side)
+        milliseconds = 1000 / len(frames)
+        start = time.perf_counter()
+        inputs = _stacked([_rgb(preprocess(frame, size_hw), channels) for frame in frames])
+        preprocessed = time.perf_counter()
+        timings_ms = {"pre": milliseconds * (preprocessed - start)}
+        logits: Sequence[Floats | Callable[[], Floats]]
+        if isinstance(self.backend, ClassMapBackend):
+            class_maps = list(self.backend.class_maps(inputs, (height, width)))
+            logits = [partial(_logits_of, self.backend, network_input) for network_input in inputs]
+            timings_ms["network"] = milliseconds * (time.perf_counter() - preprocessed)
+        else:
+            logits = list(computed := self.backend(inputs))
+            inferred = time.perf_counter()
+            class_maps = [upsample_argmax(of_frame, (height, width)) for of_frame in computed]
+            timings_ms["network"] = milliseconds * (inferred - preprocessed)
+            timings_ms["post"] = milliseconds * (time.perf_counter() - inferred)
+        return [
+            Segmentation(_rgb(frame, channels), class_map, metadata.classes, dict(timings_ms), of_frame)
+            for frame, class_map, of_frame in zip(frames, class_maps, logits, strict=True)
+        ]
+
+    def stream(
+        self, frames: Iterable[Frame] | str | Path, workers: int = 1, channels: Channels = "rgb"
+    ) -> Generator[Segmentation, None, None]:
         """Segments frame after frame, in order, ahead of the caller; sizes may differ.
 
         >>> frames = [np.zeros((360, 480, 3), np.uint8)] * 2        # any iterable: a camera, a decoded video
@@ -147,8 +131,22 @@ class Segmenter:
         The next frames are taken and segmented while the caller looks at this one: at most 2 x workers + 1 are held.
         For most frames a second, `load(threads=1)` and as many workers as cores; for least delay of each frame, one
         worker that has all threads. Close it to stop early, as `bcpnet.pipeline.ordered_map` says.
+
+        Args:
+            frames: arrays, which are copied as they are taken, so that the source may fill one array anew for each
+                frame; or the path of a video, of a folder of images and videos, or a glob.
+            workers: frames worked on at once.
+            channels: of all frames, as `__call__` says.
+
+        Raises:
+            InputError, UsageError: as `__call__`, at the frame's place; or a file of a path cannot be read.
         """
-        return ordered_map(self, frames, workers)
+        if isinstance(frames, (str, Path)):
+            from bcpnet.media.sources import stream_frames  # loads FFmpeg
+
+            _require_rgb(channels)
+            return ordered_map(self, stream_frames(frames), workers)
+        return ordered_map(partial(self, channels=channels), _copies(frames), workers)
 
 
 def load(
@@ -182,15 +180,56 @@ def _told(classes: ClassSet) -> str:
     return f"{len(classes)} classes of {classes.name}"
 
 
-def _frame(image: str | Path | Image.Image | Frame) -> Frame:
+def _frame(image: str | Path | Image.Image | Frame, channels: Channels) -> Frame:
+    if channels not in get_args(Channels):
+        raise UsageError(f"channels {channels!r}: need 'rgb' or 'bgr'")
+    if isinstance(image, np.ndarray):
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
+            raise InputError(f"an array of shape {image.shape} and type {image.dtype}: need H x W x 3 uint8")
+        return image
+    _require_rgb(channels)
     if isinstance(image, (str, Path)):
-        return read_image(image)
+        return _read(image)
     if isinstance(image, Image.Image):
         if image.mode.startswith(("I", "F")):
             raise InputError(f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path")
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise InputError(f"an array of shape {image.shape} and type {image.dtype}: need H x W x 3 uint8, RGB")
-    return image
+    raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")
+
+
+def _require_rgb(channels: Channels) -> None:
+    if channels != "rgb":
+        raise UsageError(f"channels {channels!r}: only arrays need them, files and Pillow images say theirs themselves")
+
+
+def _read(path: str | Path) -> Frame:
+    try:
+        return read_image(path)
+    except InputError:
+        from bcpnet.media.sources import read_picture  # loads FFmpeg, and says so if it is a video
+
+        return read_picture(path)
+
+
+def _copies(frames: Iterable[Frame]) -> Iterator[Frame]:
+    source = iter(frames)
+    try:
+        for frame in source:
+            yield frame.copy() if isinstance(frame, np.ndarray) else frame
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+
+
+def _rgb(frame: Frame, channels: Channels) -> Frame:
+    return frame if channels == "rgb" else frame[:, :, ::-1]
+
+
+def _stacked(frames: list[Frame]) -> Frame:
+    return np.ascontiguousarray(frames[0])[None] if len(frames) == 1 else np.stack(frames)
+
+
+def _logits_of(backend: Backend, network_input: Frame) -> Floats:
+    logits: Floats = backend(network_input[None])[0]
+    return logits

@@ -16,7 +16,7 @@ from bcpnet.benchmark.table import format_rows
 from bcpnet.errors import InputError, UsageError
 
 SCENES = [np.full((40, 64, 3), number, np.uint8) for number in range(2)]
-CEILINGS = Ceilings(threads=2, sgemm_gflops=100.0, copy_gb_per_s=10.0)
+CEILINGS = Ceilings(threads=2, peak_gflops=100.0, copy_gb_per_s=10.0)
 MS = {"fast": 10.0, "slow": 40.0, "usual": 100.0, "lame": 300.0, "endless": 9000.0}
 MACS = 500_000_000
 
@@ -159,11 +159,11 @@ def test_auto_is_the_backend_it_stands_for() -> None:
 def test_the_share_of_the_ceiling() -> None:
     """1e9 operations in 10 ms are 100 GFLOP/s: all of it."""
     fast, slow = run("fast", "slow")
-    assert fast.share_of_sgemm(CEILINGS) == pytest.approx(1)
-    assert slow.share_of_sgemm(CEILINGS) == pytest.approx(0.25)
+    assert fast.share_of_peak(CEILINGS) == pytest.approx(1)
+    assert slow.share_of_peak(CEILINGS) == pytest.approx(0.25)
     (unknown,) = run("fast", weights="net.safetensors")
     assert unknown.macs is None
-    assert unknown.share_of_sgemm(CEILINGS) is None
+    assert unknown.share_of_peak(CEILINGS) is None
 
 
 def test_rows_are_json() -> None:
@@ -172,7 +172,7 @@ def test_rows_are_json() -> None:
     assert row["frame_hw"] == [40, 64]
     assert row["timing"]["stages"]["network"]["p99_ms"] == pytest.approx(10)
     assert row["memory"] == {"ready": 50, "peak": 200}
-    assert row["share_of_sgemm"] == pytest.approx(1)
+    assert row["share_of_peak"] == pytest.approx(1)
 
 
 def test_the_table() -> None:
@@ -180,7 +180,7 @@ def test_the_table() -> None:
     assert len({len(line) for line in lines[:4]}) == 1
     assert " ".join(lines[0].split()) == (
         "network backend frame threads frames/s p50 ms p95 ms p99 ms "
-        "pre ms network ms post ms other ms peak MiB of sgemm"
+        "pre ms network ms post ms other ms peak MiB of peak"
     )
     assert " ".join(lines[1].split()) == "net fast 40x64 2 76.9 13.00 13.00 13.00 1.00 10.00 1.00 1.00 200 100 %"
     assert lines[4] == "net, fast, 40x64: 7.92 times as fast as usual, 0.25 of its memory"

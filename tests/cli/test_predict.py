@@ -235,8 +235,8 @@ def test_json(cli: Cli, picture: Path, clip: Path, onnx_path: Path, tmp_path: Pa
     lines = [json.loads(line) for line in ran.out.splitlines()]
     assert [(line["path"], line["frame"]) for line in lines] == [(str(picture), 0), *((str(clip), n) for n in range(6))]
     for line in lines:
-        assert set(line) == {"path", "frame", "time_s", "ms", "shares"}
-        assert set(line["ms"]) == STAGES
+        assert set(line) == {"version", "path", "frame", "time_s", "ms", "files", "height", "width", "shares"}
+        assert set(line["ms"]) == STAGES | {"describe"}
         assert min(line["ms"].values()) >= 0
         assert list(line["shares"]) == list(CAMVID.names)
         assert sum(line["shares"].values()) == pytest.approx(1, abs=1e-4)
@@ -338,6 +338,78 @@ def test_a_source_is_never_overwritten(cli: Cli, picture: Path, onnx_path: Path)
     assert files(picture.parent) == {"street.png"}
 
 
+def test_ground_truth_beside_the_images_is_kept(cli: Cli, picture: Path, onnx_path: Path) -> None:
+    image, truth = picture.with_suffix(".jpg"), picture  # street.jpg and street.png
+    Image.fromarray(noise(45, 61)).save(image)
+    before = truth.read_bytes()
+    arguments = ("predict", image, "--weights", onnx_path, "--out", picture.parent)
+    ran = cli(*arguments)
+    assert ran.code == 1
+    assert ran.err == f"bcpnet: {truth}: is there, and not a result of bcpnet's: kept; --overwrite replaces it\n"
+    assert "1 frame in " in ran.out
+    assert truth.read_bytes() == before
+    assert files(picture.parent) == {"street.png", "street.jpg", "street_overlay.jpg"}
+    assert cli(*arguments, "--overwrite").code == 0
+    assert truth.read_bytes() != before
+    again = cli(*arguments)  # own results need no flag
+    assert (again.code, again.err) == (0, "")
+
+
+def test_a_foreign_contact_sheet_is_kept(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
+    sheet = tmp_path / "out" / "contact_sheet.jpg"
+    sheet.parent.mkdir()
+    Image.fromarray(noise(45, 61)).save(sheet)
+    before = sheet.read_bytes()
+    ran = cli("predict", picture, "--weights", onnx_path, "--out", sheet.parent, "--save", "sheet", "ids")
+    assert ran.code == 1
+    assert_one_line(ran.err)
+    assert str(sheet) in ran.err
+    assert "1 frame in " in ran.out
+    assert sheet.read_bytes() == before
+    assert files(sheet.parent) == {"contact_sheet.jpg", "street_ids.png"}
+
+
+def test_results_of_a_video_that_cannot_be_written_are_not_told_one_by_one(
+    cli: Cli, clip: Path, picture: Path, onnx_path: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for index in range(5):
+        (out / f"clip_{index:06}.png").mkdir(parents=True)
+    ran = cli("predict", clip, picture, "--weights", onnx_path, "--out", out, "--save", "classmap", "--json")
+    assert ran.code == 1
+    complaints = [line for line in ran.err.splitlines() if line.startswith("bcpnet: ")]
+    assert [line.count(".png: is there") for line in complaints] == [1, 1, 1, 0]
+    assert complaints[3] == f"bcpnet: {clip}: 2 more of its results are missing"
+    lines = [json.loads(line) for line in ran.out.splitlines()]
+    assert sum("error" in line for line in lines) == 5
+    assert sum("shares" in line for line in lines) == 7
+    assert (out / "clip_000005.png").is_file()
+    assert (out / "street.png").is_file()
+
+
+def test_one_result_that_cannot_be_written_does_not_end_it(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a", "c"):
+        Image.fromarray(noise(40, 50)).save(folder / f"{name}.png")
+    Image.new("RGB", (66_000, 32)).save(folder / "b.png")  # more than JPEG takes
+    ran = cli("predict", folder, "--weights", onnx_path, "--out", out)
+    assert ran.code == 1
+    assert_one_line(ran.err)
+    assert "b_overlay.jpg: cannot write 66000x32 pixels as JPEG" in ran.err
+    assert files(out) == {"a.png", "a_overlay.jpg", "b.png", "c.png", "c_overlay.jpg"}
+
+
+def test_videos_of_any_name_in_a_folder(cli: Cli, clip: Path, onnx_path: Path, tmp_path: Path) -> None:
+    for name in ("a.m2ts", "b", "c.jpg"):
+        clip.with_name(name).write_bytes(clip.read_bytes())
+    clip.with_name("notes.txt").write_text("words")
+    out = tmp_path / "out"
+    ran = cli("predict", clip.parent, "--weights", onnx_path, "--out", out, "--save", "colour")
+    assert (ran.code, ran.err) == (0, "")
+    assert files(out) == {f"{stem}_colour.mp4" for stem in ("a", "b", "c", "clip")}
+
+
 def test_two_results_of_one_name_are_refused(cli: Cli, picture: Path, onnx_path: Path, tmp_path: Path) -> None:
     picture.with_name("street_colour.png").write_bytes(picture.read_bytes())
     ran = cli(
@@ -381,7 +453,7 @@ def test_an_interrupted_video_is_kept_as_far_as_it_is_done(
     monkeypatch.setattr(Segmenter, "__call__", interrupted)
     out, clip = tmp_path / "out", write_clip(tmp_path / "clip.mp4", 60)
     ran = cli("predict", clip, "--weights", onnx_path, "--out", out, "--threads", 2, "--save", kind)
-    assert ran.code == 130
+    assert ran.code == 128 + signum
     assert_one_line(ran.err)
     if kind == "overlay":
         assert files(out) == {"clip_overlay.mp4"}

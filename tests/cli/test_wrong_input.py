@@ -173,7 +173,7 @@ ROWS = [
     Row("unknown split", f"{TRAIN} --root {{bad}}/camvid --train-split all", 2, ("no split 'all'",)),
     Row("unknown network", f"{TRAIN} --root {{bad}}/camvid --network unet", 2, ("unknown network 'unet'", "bcpnet")),
     Row("unknown accelerator", f"{TRAIN} --root {{bad}}/camvid --accelerator abacus", 2, ("abacus",)),
-    Row("the dataset's former option", "train streets --dataset camvid --out {out}", 2, ("called --data",)),
+    Row("no root, by the former --dataset", "train streets --dataset camvid --out {out}", 2, ("needs --root",)),
     Row("nothing to resume", "train --resume {out}", 2, ("{out}: no run to resume",)),
     Row("nothing to resume of a recipe", f"{TRAIN} --root {{bad}}/camvid --resume", 2, ("{out}: no run to resume",)),
     Row("a run that is none", "train --resume {bad}/folder", 2, ("{bad}/folder: no run to resume",)),

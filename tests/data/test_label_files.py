@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from PIL import Image
 from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, Item
 from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID, IGNORE
+from bcpnet.media.images import read_image
 
 IDS = {0: 0, 1: 1, 2: 2, 4: 3, 255: IGNORE}
 
@@ -98,3 +101,64 @@ def test_unreadable_files(tmp_path: Path) -> None:
                 read(tmp_path / name)
             assert "\n" not in str(caught.value)
             assert "object at" not in str(caught.value)
+
+
+def _grey_png(depth: int, row: bytes) -> bytes:
+    """A greyscale PNG of one row of four pixels (w3.org/TR/png-3)."""
+    header = struct.pack(">IIBBBBB", 4, 1, depth, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )
+
+
+@pytest.mark.parametrize(("depth", "row"), [(2, b"\x1b"), (4, b"\x01\x23")])
+def test_ids_that_a_decoder_scales_are_refused(tmp_path: Path, depth: int, row: bytes) -> None:
+    (tmp_path / "label.png").write_bytes(_grey_png(depth, row))
+    with pytest.raises(InputError, match=r"label\.png: label has 2 or 4 bits a pixel"):
+        IdLabels(dict.fromkeys(range(256), 0))(tmp_path / "label.png")
+    (tmp_path / "label.png").write_bytes(_grey_png(8, bytes([0, 1, 2, 4])))
+    assert IdLabels(IDS)(tmp_path / "label.png").tolist() == [[0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "MPO", "JPEG2000"])
+def test_lossy_files_are_no_ids(tmp_path: Path, image_format: str) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "label.png", image_format)
+    with pytest.raises(InputError, match=r"label\.png: label is a \w+, which changes ids"):
+        IdLabels(IDS)(tmp_path / "label.png")
+
+
+@pytest.mark.parametrize("orientation", [*range(10), 65535])
+def test_image_and_label_are_turned_alike(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    ids = np.arange(15, dtype=np.uint8).reshape(3, 5)
+    grey, colour = Image.fromarray(ids), Image.fromarray(np.repeat(ids[:, :, None], 3, axis=2))
+    colour.save(tmp_path / "image.png", exif=exif)
+    expected = read_image(tmp_path / "image.png")[:, :, 0]
+    grey.save(tmp_path / "label.png", exif=exif)
+    colour.save(tmp_path / "colours.tif", exif=exif)
+    every_id = {value: value for value in range(256)}
+    read = IdLabels(every_id)(tmp_path / "label.png")
+    np.testing.assert_array_equal(read, expected)
+    assert read.flags.c_contiguous
+    colours = ColourLabels({(value, value, value): value for value in every_id})
+    np.testing.assert_array_equal(colours(tmp_path / "colours.tif"), expected)
+
+
+def test_large_labels_are_read_in_strips_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bcpnet.media.images._STRIP_PIXELS", 40)
+    ids = np.random.default_rng(0).choice(np.array([0, 1, 2, 4, 255], np.uint8), (13, 9))
+    picture = Image.fromarray(ids)
+    path = save(ids, tmp_path / "grey.png")
+    np.testing.assert_array_equal(IdLabels({value: value for value in range(256)})(path), ids)
+    palette = np.random.default_rng(1).permutation(256).astype(np.uint8)
+    picture.putpalette(palette.repeat(3).tobytes())
+    picture.save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(IdLabels({value: value for value in range(256)})(tmp_path / "palette.png"), ids)
+    colours = ColourLabels({(int(grey),) * 3: value for value, grey in enumerate(palette)})
+    np.testing.assert_array_equal(colours(tmp_path / "palette.png"), ids)
+    ids[12, 8] = 3
+    with pytest.raises(InputError, match=r"label id 3 .*out of range"):
+        IdLabels(IDS)(save(ids, tmp_path / "grey.png"))

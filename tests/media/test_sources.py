@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media_files import noise, write_clip
+from PIL import Image
 
 from bcpnet.errors import InputError
 from bcpnet.media.sources import (
@@ -18,11 +21,13 @@ from bcpnet.media.sources import (
     _unique_stems,
     find_media,
     frames,
+    is_own_result,
     read_image,
     read_video,
     save_class_map,
     save_image,
 )
+from bcpnet.media.video import is_video
 
 
 @pytest.fixture
@@ -103,7 +108,7 @@ ANY_FILE = st.builds(
 @given(st.lists(ANY_FILE, unique=True, max_size=8))
 @settings(max_examples=300, deadline=None)
 def test_stems_are_unique_on_any_file_system(chosen: list[Path]) -> None:
-    stems = _unique_stems(chosen)
+    stems = _unique_stems([(path, path.suffix == ".mp4") for path in chosen])
     outputs = [
         f"{stem}{frame}".casefold()
         for path, stem in zip(chosen, stems, strict=True)
@@ -111,6 +116,116 @@ def test_stems_are_unique_on_any_file_system(chosen: list[Path]) -> None:
     ]
     assert len(set(outputs)) == len(outputs)
     assert all(path.stem.casefold() in stem.casefold() for path, stem in zip(chosen, stems, strict=True))
+
+
+def write_raw(path: Path, container_format: str, codec: str = "libx264") -> Path:
+    with av.open(path, "w", format=container_format) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(4):
+            frame = av.VideoFrame.from_ndarray(noise(48, 64), format="rgb24")
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_videos_are_known_by_what_is_in_them(tmp_path: Path) -> None:
+    write_raw(tmp_path / "a.m2ts", "mpegts")
+    write_raw(tmp_path / "b.flv", "flv")
+    write_raw(tmp_path / "c.3gp", "3gp")
+    write_raw(tmp_path / "d.h264", "h264")
+    write_raw(tmp_path / "e", "matroska")
+    write_raw(tmp_path / "f.jpg", "mp4")
+    write_raw(tmp_path / "g.mp3", "avi", "mpeg4")
+    videos = {path.name for path in tmp_path.iterdir()}
+    save_image(tmp_path / "h.png", noise(8, 8))
+    Image.fromarray(noise(8, 8)).save(tmp_path / "i.avif")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.1 0.1\n" * 100)
+    (tmp_path / "straße.json").write_text('{"name": "' + "ß" * 1000 + '"}')
+    (tmp_path / "data.npy").write_bytes(np.random.default_rng(0).bytes(50_000))
+    items = find_media([tmp_path])
+    assert {item.path.name for item in items if item.is_video} == videos | {"empty.mp4"}
+    assert {item.path.name for item in items if not item.is_video} == {"h.png", "i.avif"}
+    assert [item for path in tmp_path.iterdir() for item in find_media([path]) if item.is_video] == [
+        item for path in tmp_path.iterdir() for item in items if item.path == path and item.is_video
+    ]  # as well where each is named itself
+    good = [frame for frame in frames(items) if isinstance(frame, Frame)]
+    assert len(good) == 4 * len(videos) + 2
+
+
+def test_music_with_a_cover_is_no_video(tmp_path: Path) -> None:
+    with av.open(tmp_path / "a.mp3", "w") as container:
+        cover, sound = container.add_stream("png", rate=1), container.add_stream("libmp3lame", rate=44100)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
+        cover.disposition = 1 << 10  # attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(noise(32, 32), format="rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 44100), np.int16), format="s16", layout="mono")
+        samples.sample_rate = 44100
+        container.mux([*cover.encode(None), *sound.encode(samples), *sound.encode(None)])
+    assert not is_video(tmp_path / "a.mp3")
+    with pytest.raises(InputError, match="no images or videos"):
+        find_media([tmp_path])
+
+
+def test_nobody_waits_for_a_pipe_in_a_folder_or_for_a_video(tmp_path: Path) -> None:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes on this system")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(InputError, match="no images or videos"):
+        find_media([tmp_path])
+    (bad,) = frames(find_media([tmp_path / "pipe.mp4"]))
+    assert isinstance(bad, BadFrame)
+    assert "not a regular file" in str(bad.error)
+
+
+def test_what_macos_and_notebooks_leave_beside_images(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/._1.png", "a/.ipynb_checkpoints/1-checkpoint.png", "a/.DS_Store"):
+        save_image(tmp_path / "x.png", noise(8, 8))
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "x.png").rename(tmp_path / name)
+    for source in ("a", "a/*", "**/*.png", "a/**/*.png", "a/**"):
+        assert [item.path.name for item in find_media([tmp_path / source])] == ["1.png"], source
+
+
+def test_what_is_missing_is_told_where_asked_for(tmp_path: Path) -> None:
+    save_image(tmp_path / "x.png", noise(8, 8))
+    told: list[tuple[str, InputError]] = []
+    sources = [str(tmp_path / "none.png"), str(tmp_path / "x.png"), str(tmp_path / "*.gif")]
+    items = find_media(sources, lambda source, error: told.append((source, error)))
+    assert [item.path.name for item in items] == ["x.png"]
+    assert [source for source, _ in told] == [sources[0], sources[2]]
+    assert all(str(error).startswith(source) for source, error in told)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".mp4"])
+def test_own_results_bear_a_mark(suffix: str, tmp_path: Path) -> None:
+    own, foreign = tmp_path / f"own{suffix}", tmp_path / f"foreign{suffix}"
+    if suffix == ".mp4":
+        write_clip(own)
+        write_raw(foreign, "mp4")
+    else:
+        save_image(own, noise(8, 8))
+        Image.fromarray(noise(8, 8)).save(foreign)
+    assert is_own_result(own)
+    assert not is_own_result(foreign)
+    for data in (b"", own.read_bytes()[:20], b"bcpnet" * 100):
+        foreign.write_bytes(data)
+        assert not is_own_result(foreign)
+    assert not is_own_result(tmp_path)
+
+
+@pytest.mark.parametrize("palette", [None, np.zeros((256, 3), np.uint8)])
+@pytest.mark.parametrize("in_c", [True, False])
+def test_class_maps_bear_a_mark(
+    palette: np.ndarray | None, in_c: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_c:
+        monkeypatch.setattr("bcpnet.native.library", lambda: None)
+    save_class_map(tmp_path / "x.png", noise(30, 40)[:, :, 0], palette)
+    assert is_own_result(tmp_path / "x.png")
 
 
 def test_frames_go_on_after_a_bad_file(tmp_path: Path) -> None:

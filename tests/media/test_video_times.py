@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -209,3 +210,48 @@ def test_a_cut_after_the_end_is_one_line(tmp_path: Path) -> None:
 def test_cuts_that_take_nothing_are_refused(values: dict[str, float], word: str) -> None:
     with pytest.raises(UsageError, match=word):
         Cut(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", ["header", "packets", "both"])
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "avi"])
+def test_damage_in_the_sound_costs_no_picture(suffix: str, damage: str, tmp_path: Path) -> None:
+    is_avi = suffix == "avi"
+    film = write_film(
+        tmp_path / f"a.{suffix}", "libmp3lame" if is_avi else "aac", picture="mpeg4" if is_avi else "libx264"
+    )
+    with av.open(film) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size and packet.pos]
+        places = [(packet.pos, packet.size) for packet in packets]
+    data = bytearray(film.read_bytes())
+    if damage in ("packets", "both"):
+        for at, size in places[len(places) // 2 :]:
+            kept = {"ts": 4, "mkv": 16, "mp4": 0, "avi": 8}[suffix]  # what is the container's, as far as is known
+            data[at + kept : at + size] = b"\x5a" * (size - kept)
+    if damage in ("header", "both"):
+        data = data.replace(b"mp4a", b"\xff\xf1zz").replace(b"A_AAC", b"A_XYZ").replace(b"01wb", b"01xx")
+    film.write_bytes(data)
+    frames = []
+    with suppress(InputError):  # in MPEG-TS the pictures may suffer, too
+        for frame in video_frames(film):
+            frames.append(frame)
+    assert len(frames) > 40
+    info = video_info(film)
+    copy = tmp_path / "b.mp4"
+    with VideoWriter(copy, info.size_hw, info.fps, time_base=info.time_base, sound=Sound(film)) as writer:
+        for frame in frames:
+            writer.write(frame.image, frame.time_s)
+    times = np.array(times_ms(copy))  # from the first of pictures and sound: without sound, from the pictures
+    shown = np.maximum.accumulate([round(1000 * frame.time_s) for frame in frames])
+    assert np.abs((times - times[0]) - (shown - shown[0])).max() <= 1
+    assert [path.name for path in tmp_path.iterdir() if path != film] == ["b.mp4"]
+
+
+def test_sound_that_cannot_be_had_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_film(tmp_path / "a.mp4")
+    monkeypatch.setattr("bcpnet.media.video.sound._fits", lambda *_: 1 / 0)
+    with VideoWriter(tmp_path / "b.mp4", (48, 64), 25, sound=Sound(film)) as writer:
+        for image in read_video(film):
+            writer.write(image)
+    assert writer.lost_sound
+    assert len(list(read_video(tmp_path / "b.mp4"))) == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]

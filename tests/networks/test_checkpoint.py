@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.labels import CAMVID, CITYSCAPES
+from bcpnet.labels import CAMVID, CITYSCAPES, ClassSet
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
 
 OPTIONS = {"encoder": "mobilenet_v2_050", "bcp": False}
+C3 = ((0, 0, 0), (9, 9, 9), (99, 99, 99))
 METADATA = Metadata("bcpnet", OPTIONS, CAMVID, 360, "made by a test", "none")
 
 
@@ -94,6 +97,9 @@ def _write(kind: str, path: Path, saved: Path) -> None:
         save_file(tensors, path, {KEY: changed(options={"depth": 2})})
     elif kind == "bad option":
         save_file(tensors, path, {KEY: changed(options={"width": -1})})
+    elif kind == "other type":
+        tensors["head.bias"] = tensors["head.bias"].to(torch.int32)
+        save_file(tensors, path, {KEY: text})
     elif kind == "options are no table":
         save_file(tensors, path, {KEY: changed(options=3)})
     elif kind == "missing tensor":
@@ -126,6 +132,7 @@ def _write(kind: str, path: Path, saved: Path) -> None:
         ("unknown option", "its network cannot be built: .*depth"),
         ("bad option", "its network cannot be built: .*need at least 1"),
         ("options are no table", "options 3: not a table"),
+        ("other type", r"tensor head.bias is torch.int32, the network has torch.float32"),
         ("missing tensor", "tensor head.bias is missing for network bcpnet"),
         ("extra tensor", "tensor tail.bias is not part of network bcpnet"),
     ],
@@ -138,6 +145,72 @@ def test_what_is_no_checkpoint(kind: str, message: str, saved: Path, tmp_path: P
     assert str(raised.value).startswith(f"{path}: ")
     assert "\n" not in str(raised.value)
     assert not isinstance(raised.value, UsageError)  # the file is wrong, not the call
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"width": 30_000}, {"width": 10**12}, {"width": 10**400}, {"width": 1e308}, {"width": float("nan")},
+        {"width": []}, {"width": "x" * 100_000}, {"width": None}, {"encoder": {}}, {"encoder": "x" * 100_000},
+        {"pooling": [[]]}, {"finest": "2"}, {"num_classes": 3}, {"x" * 100_000: 1},
+    ],
+    ids=lambda options: str(options)[:20],
+)  # fmt: skip
+def test_options_of_any_size_take_no_memory(options: dict[str, object], saved: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="no memory figures on this system")
+    path = tmp_path / "weights.safetensors"
+    wide = dataclasses.replace(METADATA, options={"encoder": "mobilenet_v2_050", **options})
+    save_file(load_file(saved), path, {KEY: wide.to_json()})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError) as raised:
+        load_checkpoint(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert len(str(raised.value)) < len(str(path)) + 500
+    if sys.platform == "linux":
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB; width 30000 is 40 GB
+
+
+# Of the smaller ones; what each has beside weights (constants that are not saved) must be there, too.
+@pytest.mark.parametrize("name", ["bcpnet", "bisenet1", "edanet", "enet", "espnetv2", "sq"])
+def test_networks_come_back_whole(name: str, tmp_path: Path) -> None:
+    network = random_network(name, 3)
+    metadata = dataclasses.replace(METADATA, network=name, options={}, classes=ClassSet("x", ("a", "b", "c"), C3))
+    save_checkpoint(tmp_path / "x.safetensors", network, metadata)
+    loaded, _ = load_checkpoint(tmp_path / "x.safetensors")
+    own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    others = {**dict(loaded.named_parameters()), **dict(loaded.named_buffers())}
+    assert list(own) == list(others)
+    for key, tensor in own.items():
+        assert torch.equal(others[key], tensor), key
+        assert others[key].requires_grad == tensor.requires_grad
+        assert others[key].device.type == "cpu"
+
+
+def test_what_is_loaded_outlives_its_file(saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    path.write_bytes(saved.read_bytes())
+    network, _ = load_checkpoint(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    expected, _ = load_checkpoint(saved)
+    assert all(torch.equal(network.state_dict()[key], value) for key, value in expected.state_dict().items())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_loaded_or_refused_in_one_line(seed: int, saved: Path, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    whole = bytearray(saved.read_bytes())
+    for _ in range(chance.choice([1, 3, 10])):
+        whole[chance.randrange(chance.choice([8, 3000, len(whole)]))] = chance.randrange(256)
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(whole[: chance.choice([len(whole), chance.randrange(len(whole))])])
+    message = f"{path}: "
+    try:
+        load_checkpoint(path)
+    except InputError as error:
+        message = str(error)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
 
 
 def test_a_pickle_is_not_run(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from media_files import noise, write_clip
 from PIL import Image
 
 from bcpnet.drawing import pictures as draw
-from bcpnet.errors import InputError, UsageError
 from bcpnet.labels import ClassSet
 from bcpnet.media.sources import BadFrame, MediaItem, find_media, read_image, read_video, save_image, video_info
 from bcpnet.media.video import ALL, Cut, video_frames
@@ -140,23 +139,6 @@ def test_nothing_is_asked_for_nothing_is_written(items: list[MediaItem], segment
     results = list(predict(items, segmenter, Outputs(tmp_path / "out")))
     assert len(results) == 12
     assert not (tmp_path / "out").exists()
-
-
-def test_what_cannot_be_written_ends_it(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("in the way")
-    for kind in ("overlay", "classmap"):
-        with pytest.raises(InputError, match="cannot write"):
-            list(predict(items, segmenter, Outputs(tmp_path / "out", (kind,)), workers=2))
-
-
-def test_a_source_that_a_frame_would_overwrite(segmenter: Segmenter, tmp_path: Path) -> None:
-    """Of a video the names are known only as its frames come."""
-    write_clip(tmp_path / "x.mp4", 4)
-    save_image(tmp_path / "x_000002.png", noise(8, 8))
-    before = (tmp_path / "x_000002.png").read_bytes()
-    with pytest.raises(UsageError, match="choose another --out"):
-        list(predict(find_media([tmp_path]), segmenter, Outputs(tmp_path, ("classmap",)), workers=2))
-    assert (tmp_path / "x_000002.png").read_bytes() == before
 
 
 def test_overlays_in_the_datasets_colours(items: list[MediaItem], segmenter: Segmenter, tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import threading
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -252,6 +255,18 @@ def test_labels_are_checked() -> None:
         label_of(Sample(image, label, "fine"), 2)
     with pytest.raises(InputError, match=r"^bare: has no label$"):
         label_of(Sample(image, None, "bare"), 2)
+
+
+def test_reading_ahead_needs_no_process_and_no_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which a container may have little; and closed early, it leaves no thread."""
+    monkeypatch.setattr(batches, "_MEMORY_BYTES", 0)
+    before = set(threading.enumerate())
+    with closing(Batches(_examples(Shades(9)), CPU, 2).run(_sampler(Shades(9)))) as feed:
+        assert len(next(feed)) == 2
+        assert multiprocessing.active_children() == []
+        assert set(threading.enumerate()) > before
+        assert not any(example.image.is_shared() for example in next(feed))
+    assert set(threading.enumerate()) == before
 
 
 class _Unreadable(Shades):

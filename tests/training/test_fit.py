@@ -25,6 +25,7 @@ from bcpnet.data.base import Sample
 from bcpnet.data.camvid import Camvid
 from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation.evaluate import evaluate
+from bcpnet.labels import ClassSet
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
 from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
@@ -650,6 +651,15 @@ def test_wrong_calls(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    """Nothing could be wrong: the loss would be 0 and the mIoU 100 %."""
+    train = Shades(4)
+    train.classes = ClassSet("one", ("dark",), ((0, 0, 0),))
+    with pytest.raises(UsageError, match="one class, dark: there is nothing to tell it from"):
+        fit(tiny_recipe(), train, None, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_validation_labels_are_checked(tmp_path: Path) -> None:
     val = Shades(2, seed=1)
     val.samples[1] = val.samples[1]._replace(label=np.full((32, 48), 3, np.uint8))
@@ -659,7 +669,7 @@ def test_validation_labels_are_checked(tmp_path: Path) -> None:
 
 def test_an_unwritable_run_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"recipe\.json: cannot write"):
+    with pytest.raises(InputError, match="file: cannot write: File exists"):
         _fit(tiny_recipe(), tmp_path / "file")
 
 

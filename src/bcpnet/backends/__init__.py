@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from bcpnet.backends.base import Backend
+from bcpnet.backends.base import Backend, OpenedBackend
+from bcpnet.backends.self_check import DisagreementError, require_agreement
 from bcpnet.errors import InputError, UsageError
-from bcpnet.machine import check_threads
-from bcpnet.weights import resolve
+from bcpnet.machine import check_threads, default_threads
+from bcpnet.weights import resolve, shipped
 
 
 class _Entry(NamedTuple):
@@ -52,7 +58,8 @@ def open_backend(
         name: one of BACKENDS; by default "pytorch" for a .safetensors file (or a run), and for all else "native" where
             it was compiled and runs such a network, "onnxruntime" where not. "auto" = the fastest here, by a trial that
             is remembered (`bcpnet.backends.auto`). "cuda_fp16" = float16 on an NVIDIA GPU.
-        threads: number of CPU threads; by default the runtime's own choice.
+        threads: number of CPU threads; by default the runtime's own choice, or, where CPU affinity or a container's
+            quota leaves this process fewer cores than the machine has, as many as these.
         size_hw: for "auto": of the network's input; by default what a 16:9 frame is resized to.
 
     Raises:
@@ -64,7 +71,9 @@ def open_backend(
     if name is None and resolve(weights, ".onnx").suffix.lower() != ".safetensors":
         try:
             return open_backend(weights, "native", threads)
-        except UsageError:
+        except UsageError as error:
+            if isinstance(error, DisagreementError):
+                warnings.warn(f"{error}, which runs it now", stacklevel=2)
             name = "onnxruntime"
     elif name is None:
         name = "pytorch"
@@ -83,13 +92,35 @@ def open_backend(
         raise UsageError(f"{weights}: the backend {name} reads {suffix} files; {advice}")
     backend = _TABLE[name]
     try:
-        module = import_module(f"bcpnet.backends.{name}")
+        with _without("openvino_telemetry"):
+            module = import_module(f"bcpnet.backends.{name}")
     except ModuleNotFoundError as error:
         raise UsageError(
             f'the backend {name} needs the package {error.name}: in the checkout, pip install ".[{backend.extra}]"'
         ) from error
     try:
-        opened: Backend = getattr(module, backend.class_name)(path, threads)
+        opened: OpenedBackend = getattr(module, backend.class_name)(path, threads or default_threads())
+        if name == "native":
+            require_agreement(cast(Backend, opened), path)
     except InputError as error:  # weights that ship are known by name, not by where they lie
         raise type(error)(str(error).replace(str(path), str(weights))) from error
-    return opened
+    # The other process may have them elsewhere, or other cores.
+    opened.reopen = partial(open_backend, weights if weights in shipped() else path.absolute(), name, threads)
+    return cast(Backend, opened)
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Imports as where `package` is not installed.
+
+    Beside the runtime OpenVINO has a converter, which nothing here uses: it reports to its makers, and a user without a
+    home cannot load it. Without the package for that it is quiet.
+    """
+    is_new = package not in sys.modules
+    if is_new:
+        sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_new:
+            del sys.modules[package]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+import ctypes
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -43,3 +50,69 @@ class ClassMapBackend(Backend, Protocol):
             InputError: as `Backend.__call__`.
         """
         ...
+
+
+class OpenedBackend:
+    """What the backends here have in common: pickled, or copied, they open anew from the same weights.
+
+    Attributes:
+        reopen: opens it once more, in whatever process it is called.
+    """
+
+    def __init__(self, path: Path, threads: int | None) -> None:
+        """Takes what the backend was opened with."""
+        self.reopen: Callable[[], object] = partial(type(self), path.absolute(), threads)
+
+    def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
+        """No runtime's memory can be sent to another process."""
+        return self.reopen, ()
+
+
+T = TypeVar("T")
+
+
+class PerProcess(Generic[T]):
+    """What a runtime holds, and a fork breaks: a forked process opens its own when it first asks for it.
+
+    Its threads exist in the parent alone, its locks may be taken for good. Freeing it would wait for these threads:
+    a forked process never does.
+    """
+
+    def __init__(self, opens: Callable[[], T]) -> None:
+        """Opens it, with `opens`."""
+        self._opens = opens
+        self._values = [opens()]
+        self._lock = threading.Lock()
+        _of_parent.add(self)
+
+    def get(self) -> T:
+        """This process's own. Raises what `opens` raises."""
+        try:
+            return self._values[0]
+        except IndexError:
+            with self._lock:
+                if not self._values:
+                    self._values.append(self._opens())
+            return self._values[0]
+
+    def forget(self) -> None:
+        """In a forked process: leaves the parent's as it is."""
+        never_free(self._values)
+        self._values, self._lock = [], threading.Lock()
+
+
+_of_parent: weakref.WeakSet[PerProcess[Any]] = weakref.WeakSet()
+
+
+def never_free(value: object) -> None:
+    """Keeps an object, and all that it refers to, beyond the end of Python, which would free it."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+
+
+def _forget() -> None:
+    for held in list(_of_parent):
+        held.forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_forget)

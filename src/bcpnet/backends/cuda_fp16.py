@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bcpnet.backends.base import OpenedBackend
 from bcpnet.errors import InputError, UsageError
 from bcpnet.networks.checkpoint import load_checkpoint
 
 
-class CudaFp16Backend:
+class CudaFp16Backend(OpenedBackend):
     """Runs a checkpoint; see `bcpnet.backends.base.ClassMapBackend`.
 
     Weights and feature maps are float16, sums and logits float32. For float32 there is the backend pytorch.
@@ -32,7 +33,7 @@ class CudaFp16Backend:
             UsageError: PyTorch finds no GPU.
             InputError: not a bcpnet checkpoint.
         """
-        del threads
+        super().__init__(path, threads)
         if not torch.cuda.is_available():
             raise UsageError(
                 f"the backend {self.name} needs an NVIDIA GPU, and PyTorch finds none: use another backend"

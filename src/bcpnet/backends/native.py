@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from bcpnet.backends.base import OpenedBackend, PerProcess
 from bcpnet.errors import InputError, UsageError
 from bcpnet.machine import usable_cores
 from bcpnet.metadata import of_onnx, require_logits
 from bcpnet.native import kernels, library
-from bcpnet.native.expressions import UnsupportedError
-from bcpnet.native.fusion import channels_of, fuse
+from bcpnet.native.fusion import fuse
 from bcpnet.native.onnx_file import read_onnx
 from bcpnet.native.program import Placed, Program
+from bcpnet.native.protobuf import UnsupportedError
+from bcpnet.native.structures import NO_MEMORY, REFUSED
 
 _SIZES_KEPT = 4  # input sizes whose layers stay in memory, in each thread that calls
 
 
-class NativeBackend:
+class NativeBackend(OpenedBackend):
     """Runs an exported network. See `bcpnet.backends.base.Backend`."""
 
     name = "native"
@@ -33,31 +37,30 @@ class NativeBackend:
             UsageError: the engine was not compiled, or does not run such a network.
             InputError: missing, not ONNX, damaged, or without bcpnet's metadata.
         """
+        super().__init__(path, threads)
         engine, best = library(), kernels()
         if engine is None or best is None:
             raise UsageError(
                 "the backend native was not compiled: install a C compiler (on Debian: apt install gcc), "
                 "then bcpnet again; or use the backend onnxruntime"
             )
-        graph = read_onnx(path)
-        for output in graph.outputs:
-            require_logits(output, str(path))
         try:
-            steps, mean = fuse(graph)
-            program = Program(steps, mean, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
-            program.place((33, 47), 1)  # says now, not at the first frame, what does not go together
+            graph = read_onnx(path)
+            for output in graph.outputs:
+                require_logits(output.name, str(path))
+            steps = fuse(graph)
         except UnsupportedError as error:
             raise UsageError(
                 f"{path}: the backend native does not run this network ({error}); use the backend onnxruntime"
             ) from error
-        self.metadata = of_onnx(graph.metadata, channels_of(steps[-1], steps), str(path))
+        self.metadata = of_onnx(graph.metadata, steps[-1].channels, str(path))
         self._engine, self._kernels = engine, best
-        self._program = program
+        try:
+            self._program = Program(steps, engine.bcpnet_lanes(best), engine.bcpnet_widest(best))
+        except MemoryError as error:
+            raise InputError(f"{path}: not enough memory for its weights") from error
         self.threads = threads or usable_cores()
-        self._pool = engine.bcpnet_pool(self.threads - 1) if self.threads > 1 else None
-        if self._pool is not None:
-            weakref.finalize(self, engine.bcpnet_pool_free, self._pool)
-        self._pool_is_free = threading.Lock()
+        self._pool = PerProcess(partial(_Pool, engine, self.threads)) if self.threads > 1 else None
         self._of_thread = threading.local()
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -82,14 +85,17 @@ class NativeBackend:
         except MemoryError as error:
             raise InputError(failed) from error
         for layer in placed.layers:
-            layer.frame = image.ctypes.data
+            layer.frame, layer.frame_bytes = image.ctypes.data, image.nbytes
         if self._pool is None:
             done = self._engine.bcpnet_run(self._kernels, None, placed.layers, len(placed.layers))
         else:
-            with self._pool_is_free:
-                done = self._engine.bcpnet_run(self._kernels, self._pool, placed.layers, len(placed.layers))
-        if not done:
+            pool = self._pool.get()
+            with pool.is_free:
+                done = self._engine.bcpnet_run(self._kernels, pool.handle, placed.layers, len(placed.layers))
+        if done == NO_MEMORY:
             raise InputError(failed)
+        if done == REFUSED:  # a fault of ours; better than what would come of reading elsewhere
+            raise InputError(f"the backend native failed on {height}x{width} pixels: use the backend onnxruntime")
         return placed.logits.transpose(2, 0, 1).copy()
 
     def _placed(self, size_hw: tuple[int, int]) -> Placed:
@@ -102,3 +108,13 @@ class NativeBackend:
             placed = self._program.place(size_hw, self.threads)
         sizes[size_hw] = placed  # the last used comes last
         return placed
+
+
+class _Pool:
+    """The engine's threads beside the caller's own, for one call at a time."""
+
+    def __init__(self, engine: ctypes.CDLL, threads: int) -> None:
+        self.handle = engine.bcpnet_pool(threads - 1)
+        self.is_free = threading.Lock()
+        if self.handle is not None:  # no memory: the caller's thread does the work
+            weakref.finalize(self, engine.bcpnet_pool_free, self.handle)

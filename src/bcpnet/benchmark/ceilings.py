@@ -1,7 +1,7 @@
-"""What the machine could do at most: multiply-adds by a large matrix product, bytes by a copy.
+"""What the machine could do at most: float32 multiply-adds between registers alone, bytes by a copy.
 
-The product is NumPy's, so its BLAS's. Both are measured again and again between other measurements, and the best
-counts: on a shared machine a single try can be far too low.
+Both are measured again and again between other measurements, and the best counts: on a shared machine a single try can
+be far too low.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -17,13 +18,11 @@ import numpy as np
 
 from bcpnet.benchmark.process import Worker
 from bcpnet.machine import usable_cores
+from bcpnet.native import LEVELS, kernels, library
 
-_SIDE = 2048  # 17 GFLOP a product
+_MULTIPLY_ADDS = 2**30  # by each thread: some 10 to 50 ms
 _COPIED = 2**27  # bytes; more than caches hold
 _REPEATS = 2
-
-# NumPy's BLAS asks one of these, once, when it is loaded.
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,18 @@ class Ceilings:
 
     Attributes:
         threads: how many were used.
-        sgemm_gflops: 1e9 float32 operations a second, a multiply-add being two.
+        peak_gflops: 1e9 float32 operations a second, a multiply-add being two, of the CPU's widest instructions that
+            bcpnet has kernels for; None where its C library was not compiled.
         copy_gb_per_s: 1e9 bytes a second, read and written together.
     """
 
     threads: int
-    sgemm_gflops: float
+    peak_gflops: float | None
     copy_gb_per_s: float
 
-    def share_of_sgemm(self, macs: int, ms: float) -> float:
-        """How much of `sgemm_gflops` so many multiply-adds in so many milliseconds are, 0..1."""
-        return 2 * macs / (1e6 * ms) / self.sgemm_gflops
+    def share_of_peak(self, macs: int, ms: float) -> float | None:
+        """How much of `peak_gflops` so many multiply-adds in so many milliseconds are, 0..1; None without a peak."""
+        return None if self.peak_gflops is None else 2 * macs / (1e6 * ms) / self.peak_gflops
 
 
 class CeilingMeter:
@@ -52,22 +52,21 @@ class CeilingMeter:
         """`threads`: by default as many as this process may use."""
         self.threads = threads or usable_cores()
         self._worker: Worker | None = None
-        self._seen: list[tuple[float, float]] = []
+        self._seen: list[tuple[float | None, float]] = []
 
     def measure(self) -> None:
         """A fraction of a second at full load."""
         if self._worker is None:
-            variables = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
-            self._worker = Worker("ceilings", {"threads": self.threads}, variables)
-        sgemm_gflops, copy_gb_per_s = self._worker.ask({})
-        self._seen.append((sgemm_gflops, copy_gb_per_s))
+            self._worker = Worker("ceilings", {"threads": self.threads})
+        peak_gflops, copy_gb_per_s = self._worker.ask({})
+        self._seen.append((peak_gflops, copy_gb_per_s))
 
     def best(self) -> Ceilings:
         """The best of all calls of `measure`; of one, where there was none."""
         if not self._seen:
             self.measure()
-        sgemm_gflops, copy_gb_per_s = (max(column) for column in zip(*self._seen, strict=True))
-        return Ceilings(self.threads, sgemm_gflops, copy_gb_per_s)
+        peaks = [peak for peak, _ in self._seen if peak is not None]
+        return Ceilings(self.threads, max(peaks, default=None), max(copied for _, copied in self._seen))
 
     def __enter__(self) -> CeilingMeter:
         """Starts nothing yet."""
@@ -81,21 +80,26 @@ class CeilingMeter:
             self._worker.close()
 
 
-def open_task(threads: int) -> tuple[None, Callable[[Any], tuple[float, float]]]:
-    """For `bcpnet.benchmark.worker`: answers anything with (GFLOP/s, GB/s) of a fresh try."""
-    left, right = np.random.default_rng(0).random((2, _SIDE, _SIDE), np.float32)
-    product = np.empty_like(left)
+def open_task(threads: int) -> tuple[None, Callable[[Any], tuple[float | None, float]]]:
+    """For `bcpnet.benchmark.worker`: answers anything with (GFLOP/s or None, GB/s) of a fresh try."""
     source, target = np.zeros((2, threads, _COPIED // threads), np.uint8)
     source[...] = 1  # zeros may be one page of memory, mapped everywhere
     target[...] = 1
     pool = ThreadPoolExecutor(threads)
+    # The widest instructions are not always the fastest.
+    levels = [handle for level in LEVELS if (handle := kernels(level)) is not None]
 
     def copy() -> None:
         list(pool.map(np.copyto, target, source))
 
-    def answer(_: Any) -> tuple[float, float]:
-        sgemm_s = _fastest_s(lambda: np.matmul(left, right, out=product))
-        return 2e-9 * _SIDE**3 / sgemm_s, 2e-9 * source.size / _fastest_s(copy)
+    def multiply_adds(handle: int) -> int:
+        loaded = library()
+        assert loaded is not None
+        return sum(pool.map(lambda _: loaded.bcpnet_multiply_adds(handle, _MULTIPLY_ADDS), range(threads)))
+
+    def answer(_: Any) -> tuple[float | None, float]:
+        peaks = [2e-9 * multiply_adds(handle) / _fastest_s(partial(multiply_adds, handle)) for handle in levels]
+        return max(peaks, default=None), 2e-9 * source.size / _fastest_s(copy)
 
     return None, answer
 

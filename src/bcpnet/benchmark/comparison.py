@@ -77,16 +77,16 @@ class Row:
     same_pixels: float | None = None
     error: str | None = None
 
-    def share_of_sgemm(self, ceilings: Ceilings) -> float | None:
+    def share_of_peak(self, ceilings: Ceilings) -> float | None:
         """What the network makes of the machine's multiply-adds, 0..1; None where its own are not known."""
         if self.timing is None or self.macs is None:
             return None
-        return ceilings.share_of_sgemm(self.macs, self.timing.stages["network"].p50_ms)
+        return ceilings.share_of_peak(self.macs, self.timing.stages["network"].p50_ms)
 
     def as_dict(self, ceilings: Ceilings) -> dict[str, Any]:
-        """For JSON: every field, frames per second, and `share_of_sgemm`."""
+        """For JSON: every field, frames per second, and `share_of_peak`."""
         fps = None if self.timing is None else self.timing.fps
-        return {**asdict(self), "fps": fps, "share_of_sgemm": self.share_of_sgemm(ceilings)}
+        return {**asdict(self), "fps": fps, "share_of_peak": self.share_of_peak(ceilings)}
 
 
 def compete(

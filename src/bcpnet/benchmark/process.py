@@ -29,7 +29,6 @@ class Worker:
         self,
         task: str,
         arguments: Mapping[str, Any],
-        environment: Mapping[str, str] | None = None,
         limit_s: float | None = 300.0,
     ) -> None:
         """Starts the process and waits until the task is open.
@@ -37,7 +36,6 @@ class Worker:
         Args:
             task: the module of this package whose `open_task` is to be called.
             arguments: for it, ready for JSON.
-            environment: variables to set beside our own.
             limit_s: seconds that an answer may take; None = any.
 
         Raises:
@@ -52,7 +50,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **(environment or {}), **folder},
+            env={**os.environ, **folder},
             start_new_session=True,
         )
         try:

@@ -19,7 +19,7 @@ def format_rows(rows: Sequence[Row], ceilings: Ceilings) -> str:
     """
     stages = list(dict.fromkeys(name for row in rows if row.timing for name in row.timing.stages))
     header = ["network", "backend", "frame", "threads", "frames/s", "p50 ms", "p95 ms", "p99 ms"]
-    table = [[*header, *(f"{name} ms" for name in stages), "peak MiB", "of sgemm"]]
+    table = [[*header, *(f"{name} ms" for name in stages), "peak MiB", "of peak"]]
     notes = []
     for row in rows:
         size = "{}x{}".format(*row.frame_hw)
@@ -31,7 +31,7 @@ def format_rows(rows: Sequence[Row], ceilings: Ceilings) -> str:
         timing = row.timing
         ms = [timing.segment.p50_ms, timing.segment.p95_ms, timing.segment.p99_ms]
         means = [f"{timing.stages[name].mean_ms:.2f}" if name in timing.stages else "-" for name in stages]
-        share = row.share_of_sgemm(ceilings)
+        share = row.share_of_peak(ceilings)
         table.append(
             [
                 *start,
@@ -103,9 +103,10 @@ def format_machine(machine: Mapping[str, Any]) -> str:
 
 def format_ceilings(ceilings: Ceilings) -> str:
     """What the machine could do at most."""
+    peak = "" if ceilings.peak_gflops is None else f"{ceilings.peak_gflops:.0f} GFLOP/s (float32 multiply-adds), "
     return (
         f"ceilings with {ceilings.threads} thread{'s' * (ceilings.threads != 1)}: "
-        f"{ceilings.sgemm_gflops:.0f} GFLOP/s (sgemm), {ceilings.copy_gb_per_s:.1f} GB/s read and written (copy)"
+        f"{peak}{ceilings.copy_gb_per_s:.1f} GB/s read and written (copy)"
     )
 
 

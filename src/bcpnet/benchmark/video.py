@@ -20,7 +20,7 @@ from bcpnet.benchmark.memory import Memory, peak_mib, resident_mib
 from bcpnet.benchmark.process import Worker
 from bcpnet.benchmark.timing import FrameTimes, Timing, time_frames
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.sources import BadFrame, find_media, save_class_map
+from bcpnet.media.sources import BadFrame, find_media, save_class_map, save_image
 from bcpnet.media.video import VideoWriter, read_video, video_info
 from bcpnet.pipeline import divide_threads
 from bcpnet.prediction.predict import Kind, Outputs, predict
@@ -224,3 +224,5 @@ class _Results:
             save_class_map(self.folder / "ids.png", result.class_map)
         if "classmap" in self.save:
             save_class_map(self.folder / "class_map.png", result.class_map, result.classes.palette())
+        if "confidence" in self.save:
+            save_image(self.folder / "confidence.png", result.confidence)

@@ -52,7 +52,8 @@ class Benchmark:
         threads: CPU threads; by default the runtime's choice, or as predict has it for --video.
         frames: how many are timed, after a few that are not.
         video: measure what `bcpnet predict` does with this video instead; streets = a synthetic one of 1080p.
-        save: with --video, what predict is to write: overlay, classmap, ids, colour; by default overlay and classmap.
+        save: with --video, what predict is to write: overlay, classmap, ids, colour, confidence; by default overlay and
+            classmap.
         json: print all measurements and the machine as JSON.
     """
 

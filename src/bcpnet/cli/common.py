@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from tyro.conf import FlagCreatePairsOff, arg
 
 from bcpnet.backends.auto import AUTO, choose
+from bcpnet.cli.complain import say
 from bcpnet.errors import UsageError
 
 # Options as `--help` shows them: what to write, and no "(default: None)" where the text says what happens without.
@@ -43,7 +44,7 @@ def chosen_backend(name: str | None, weights: str, size_hw: tuple[int, int] | No
     if name != AUTO:
         return name
     choice = choose(weights, size_hw, threads)
-    print(choice, file=sys.stderr)
+    say(str(choice))
     return choice.backend
 
 
@@ -81,15 +82,15 @@ class Status:
         self._last = now
         if self._terminal:
             text = text[: shutil.get_terminal_size().columns - 1]  # a wrapped line could not be rewritten
-            print(f"\r{text:{self._shown}}", end="", file=sys.stderr, flush=True)
+            say(f"\r{text:{self._shown}}", end="")
             self._shown = len(text)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def close(self) -> None:
         """Ends the line on a terminal."""
         if self._terminal and self._shown:
-            print(file=sys.stderr)
+            say()
             self._shown = 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from bcpnet.backends import open_backend
 from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size, print_json
 from bcpnet.cli.complain import complain
+from bcpnet.cli.interrupts import looked_at
 from bcpnet.data import open_dataset
 from bcpnet.data.base import Dataset
 from bcpnet.data.seen import seen, split_name
@@ -84,14 +85,20 @@ def run(options: Evaluate) -> int:
         unseen = _unseen_weights(options.data, split, dataset.classes)
         instead = f"choose weights that were not ({', '.join(unseen)})" if unseen else "choose another split"
         complain(f"warning: {_trained_on(options, split)}, so this score is too high; {instead}")
-    with Status() as status:
+    with Status() as status, looked_at() as check:
 
         def report(done: int, total: int) -> None:
             status.show(f"image {done} of {total}")
 
         worst = _Worst(len(dataset.classes))
         watch = None if options.worst is None else worst.watch
-        result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report, watch=watch)
+        result = evaluate(backend, dataset, size_hw=size_hw, workers=workers, report=report, watch=watch, check=check)
+    present = [label for label, row in zip(dataset.classes.names, result.confusion.counts, strict=True) if row.any()]
+    if len(present) < 2:  # such as masks of 0 and 255, of which 255 does not count
+        complain(
+            f"warning: {present[0] if present else 'no class'} is all that the labels of {split} have, beside pixels "
+            "that do not count, so this score says little; `bcpnet data check` tells more"
+        )
     if options.json:
         names = {"weights": options.weights, "backend": backend.name, "dataset": options.data, "split": split}
         facts = {**names, "seen_in_training": was_seen, **result.as_dict(), "machine": describe_machine()}

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from bcpnet.cli.complain import complain
-from bcpnet.errors import InputError, UsageError
+from bcpnet.cli.complain import complain, open_streams
+from bcpnet.cli.interrupts import exit_code, interruptible
+from bcpnet.errors import InputError, InputWarning, UsageError
+from bcpnet.machine import default_threads
 
 # What is not in the base install, and the extra that brings it.
 _EXTRAS = {
@@ -56,19 +56,28 @@ VERBS = {
     "paper": Verb("paper", "Paper", "measure the paper's comparison of thirteen systems"),
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds; describe weights"),
     "models": Verb("models", "Models", "list the weights that ship"),
-    "data": Verb("data", "Data", "fetch a dataset"),
+    "data": Verb("data", "Data", "fetch a dataset, or check one"),
     "pretrained": Verb("pretrained", "Pretrained", "fetch weights that others trained"),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `bcpnet VERB ...`; returns 0, or 1 for bad input, 2 for a wrong call, 130 after Ctrl-C or SIGTERM."""
+    """Runs `bcpnet VERB ...`; returns 0, 1 for bad input, 2 for a wrong call, 130 after Ctrl-C, 143 after SIGTERM."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
+    _limit_threads()
     try:
-        with _sigterm_as_ctrl_c(), warnings.catch_warnings():
+        # `train` first ends its step and saves, which may take longer than a watchdog waits.
+        with interruptible(watched=words[:1] != ["train"]) as check, warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # what libraries tell programmers; `python -W` brings it back
-            code = _run(words)
+                warnings.simplefilter("default", InputWarning)
+                warnings.showwarning = lambda message, *_, **__: complain(message)
+            try:
+                code = _run(words)
+            except BaseException:  # which a library may have made of the signal's
+                check()
+                raise
         print(end="", flush=True)  # output that cannot be written shall fail here, not after the last line
         return code
     except UsageError as error:
@@ -80,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if package not in _EXTRAS:
             raise
         return _complain(f'this needs the package {package}: in the checkout, pip install ".[{_EXTRAS[package]}]"', 2)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _complain("interrupted", exit_code(stop))
     except MemoryError as error:
         return _complain(f"out of memory ({error}): choose a smaller size", 1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`)
@@ -93,17 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(f"{where}: {error.strerror or error}", 1)
 
 
-@contextlib.contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Makes SIGTERM raise KeyboardInterrupt, so that no temporary files are left behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _limit_threads() -> None:
+    """Lets the libraries that count cores as they are loaded, and the processes started here, heed a CPU quota."""
+    threads = default_threads()
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, str(threads))
 
 
 def _run(words: list[str]) -> int:

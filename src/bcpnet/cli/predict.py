@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import Counter
-from collections.abc import Generator, Sequence
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from bcpnet.cli.common import Flag, Name, Number, Size, Status, chosen_backend, parse_size, print_json
+from bcpnet.cli.common import Flag, Name, Number, OptionalPath, Size, Status, chosen_backend, parse_size
 from bcpnet.cli.complain import complain
+from bcpnet.cli.contact_sheet import ContactSheet
+from bcpnet.cli.interrupts import exit_code, looked_at
+from bcpnet.cli.predict_report import Report
 from bcpnet.cli.progress import Progress, count_frames, parse_seconds
 from bcpnet.drawing import pictures as draw
-from bcpnet.errors import InputError, UsageError
-from bcpnet.media.sources import BadFrame, MediaItem, find_media, save_image
-from bcpnet.media.video import ALL, Cut, lost_sound
+from bcpnet.errors import UsageError
+from bcpnet.media.sources import BadFrame
+from bcpnet.media.video import ALL, Cut
 from bcpnet.pipeline import divide_threads
-from bcpnet.prediction.predict import Kind, Outputs, Prediction, Stopped, predict
+from bcpnet.prediction.coco_file import CocoFile
+from bcpnet.prediction.description import Describe
+from bcpnet.prediction.outputs import Kind, Outputs
+from bcpnet.prediction.predict import Stopped, predict
+from bcpnet.regions.zones import read_zones
 from bcpnet.segmenter import Segmenter, load
-
-_SHEET_TILES = 12
 
 Time = Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")]
 
@@ -36,8 +39,8 @@ class Predict:
 
     bcpnet predict street.jpg clip.mp4 photos/ --out results --save overlay ids
 
-    A file that cannot be read is reported and skipped, and makes the exit code 1. Ctrl-C in the middle of a video keeps
-    the part that is done.
+    What cannot be read or written is reported and skipped, and makes the exit code 1. Ctrl-C in the middle of a video
+    keeps the part that is done.
 
     Attributes:
         sources: image files, video files, folders of them, globs in quotes; before the options, or after a "--".
@@ -47,9 +50,11 @@ class Predict:
             classes, STEM_overlay.jpg, or .mp4 for a video, with its sound. classmap = PNG of class ids at the source's
             own size with the dataset's colours as its palette, STEM.png; OpenCV, imageio, scikit-image and matplotlib
             read the colours of such a file: for them, ids = grey PNG of class ids, STEM_ids.png. colour = the class map
-            in the dataset's colours, STEM_colour.png, or .mp4 for a video. sheet = contact_sheet.jpg of up to a dozen
-            overlays, evenly spread over all frames. Of a video, classmap and ids are one PNG a frame: STEM_000000.png,
-            STEM_000001.png and so on.
+            in the dataset's colours, STEM_colour.png, or .mp4 for a video. confidence = grey PNG, STEM_confidence.png:
+            the probability of each pixel's class, 255 = certain. coco = coco.json: the masks of all frames for
+            annotation tools, as COCO has them. sheet = contact_sheet.jpg of up to a dozen overlays, evenly spread over
+            all frames. Of a video, classmap, ids and confidence are one PNG a frame: STEM_000000.png, STEM_000001.png
+            and so on.
         size: height and width, in pixels, that frames are resized to for the network; by default the short side it was
             trained for.
         backend: what runs the network: native, onnxruntime, openvino or pytorch; by default what the weights call for;
@@ -64,16 +69,25 @@ class Predict:
             those of the dataset that the weights were trained on.
         legend: on = overlays have the names of the classes in a corner, the sheet has them below; off = none.
         format: own = what --save says; cityscapes = label-id PNGs as the benchmark's server wants them, instead.
+        min_confidence: leave pixels without a class (255 in class maps) where the probability of their class is below
+            it, 0 to 1.
         json: one line of JSON per frame on standard output: path, frame number, its time in the video in seconds, ms by
-            stage, share of pixels per class; for what cannot be read, path and error. Stages of several frames overlap:
-            see the summary for frames/s.
+            stage, files written, size, share of pixels per class; for what cannot be read, path and error. Stages of
+            several frames overlap: see the summary for frames/s.
+        zones: a YAML file of polygons: the lines of --json have the shares in each, too. "size: 720x1280" says in which
+            picture they were measured, and "zones: {crossing: [[300, 420], [980, 420], [640, 719]]}" their corners.
+        regions: classes whose connected regions the lines of --json have, too: area, box, confidence.
+        polygons: coco.json has a polygon for each connected region instead of a run-length code for each class, and
+            the regions in the lines of --json have polygons.
+        overwrite: replace files that have the name of a result and were not written by bcpnet; else they are kept, and
+            told. Results of an earlier run are replaced without it.
     """
 
     sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE [SOURCE ...]", help_behavior_hint="")] = ()
     weights: str = "camvid"
     out: Path = Path("bcpnet-out")
     save: Annotated[
-        tuple[Kind | Literal["auto", "sheet"], ...],
+        tuple[Kind | Literal["auto", "coco", "sheet"], ...],
         arg(metavar="KIND [KIND ...]", help_behavior_hint="(default: auto)"),
     ] = ("auto",)
     size: Size = None
@@ -86,11 +100,16 @@ class Predict:
     palette: draw.Palette = "clear"
     legend: Literal["on", "off"] = "on"
     format: Literal["own", "cityscapes"] = "own"
+    min_confidence: Annotated[float, arg(metavar="SHARE", help_behavior_hint="")] = 0.0
     json: Flag = False
+    zones: OptionalPath = None
+    regions: Annotated[tuple[str, ...], arg(metavar="CLASS [CLASS ...]", help_behavior_hint="")] = ()
+    polygons: Flag = False
+    overwrite: Flag = False
 
 
 def run(options: Predict) -> int:
-    """Segments every source; 1 if some could not be read, else 0."""
+    """Segments every source; 1 if some could not be read, or not all results be written, else 0."""
     if not options.sources:
         raise UsageError("nothing to segment: name an image, a folder, a glob or a video")
     if not 0 <= options.opacity <= 1:
@@ -98,23 +117,35 @@ def run(options: Predict) -> int:
     size_hw = None if options.size is None else parse_size(options.size)
     cut = _cut(options)
     is_submission = options.format == "cityscapes"
+    describe = _describe(options)
+    outputs = _outputs(options)
     with Status() as status:
-        report = _Report(options, status)
-        items = report.find()
+        report = Report(outputs, status, options.json)
+        items = report.find(options.sources)
         videos = [item for item in items if item.is_video]
         if cut != ALL and items and not videos:
             raise UsageError("--every, --start and --end are for videos: there is none among the sources")
         workers, threads = divide_threads(options.threads, None if videos else len(items))
         backend = chosen_backend(options.backend, options.weights, size_hw, threads)
         segmenter = load(options.weights, backend=backend, size_hw=size_hw, threads=threads)
+        classes = segmenter.backend.metadata.classes
+        for name in options.regions:
+            if name not in classes.names:
+                raise UsageError(f"--regions {name}: no such class; these weights have {', '.join(classes.names)}")
+        if describe is not None and describe.coco:
+            report.coco = CocoFile(classes)
         if is_submission:
             _require_cityscapes(segmenter)
             items = report.cityscapes_frames(items)
-        outputs = _outputs(options)
-        report.warn_of_lost_sound(videos, outputs)
+        if "sheet" in options.save and not is_submission:
+            report.sheet = ContactSheet(outputs)
+        report.warn_of_lost_sound(videos)
         report.progress = Progress(count_frames(items, cut))
         start = time.perf_counter()
-        with closing(predict(items, segmenter, outputs, workers, cut)) as results:
+        with (
+            looked_at() as check,
+            closing(predict(items, segmenter, outputs, workers, cut, check, describe)) as results,
+        ):
             try:
                 for result in results:
                     if isinstance(result, BadFrame):
@@ -122,9 +153,11 @@ def run(options: Predict) -> int:
                     else:
                         report.frame(result)
             except KeyboardInterrupt as stop:
+                report.write_coco()
                 return _interrupted(stop, results, status)
         wall_s = time.perf_counter() - start
-    report.finish(segmenter.backend.name, workers, threads, wall_s)
+    is_written = bool(options.save) or is_submission
+    report.finish(segmenter.backend.name, workers, threads, wall_s, is_written)
     return 1 if report.bad else 0
 
 
@@ -134,10 +167,26 @@ def _cut(options: Predict) -> Cut:
     return Cut(start_s, end_s, options.every)
 
 
+def _describe(options: Predict) -> Describe | None:
+    if not 0 <= options.min_confidence <= 1:
+        raise UsageError(f"--min-confidence {options.min_confidence}: need 0 to 1")
+    coco = "coco" in options.save and options.format == "own"
+    if options.min_confidence and options.format == "cityscapes":
+        raise UsageError("--min-confidence does not go with --format cityscapes: the benchmark wants every pixel")
+    if (options.zones or options.regions) and not options.json:
+        raise UsageError("--zones and --regions are for the lines of --json: add --json")
+    if options.polygons and not (coco or options.regions):
+        raise UsageError("--polygons is for --save coco and for --regions: add one of them")
+    if not coco and not options.json:
+        return None
+    zones = read_zones(options.zones) if options.zones else []
+    return Describe(options.json, coco, zones, options.regions, options.polygons)
+
+
 def _outputs(options: Predict) -> Outputs:
     if options.format == "cityscapes":
-        return Outputs(options.out, cityscapes=True)
-    named: list[Kind] = [kind for kind in options.save if kind != "auto" and kind != "sheet"]
+        return Outputs(options.out, cityscapes=True, overwrite=options.overwrite)
+    named: list[Kind] = [kind for kind in options.save if kind != "auto" and kind != "coco" and kind != "sheet"]
     automatic = "auto" in options.save
     return Outputs(
         options.out,
@@ -146,6 +195,8 @@ def _outputs(options: Predict) -> Outputs:
         video_kinds=[*named, "overlay"] if automatic else named,
         palette=options.palette,
         legend=options.legend == "on",
+        overwrite=options.overwrite,
+        min_confidence=options.min_confidence,
     )
 
 
@@ -157,112 +208,7 @@ def _interrupted(stop: KeyboardInterrupt, results: Generator[object, None, None]
         status.close()
         videos = " and ".join(str(path) for path in stopped.videos)
         complain(f"interrupted: kept the {stopped.frames} frame{'s' * (stopped.frames != 1)} done in {videos}")
-    return 130
-
-
-@dataclass
-class _Report:
-    """What is said of the frames, and the contact sheet of them."""
-
-    options: Predict
-    status: Status
-    frames: int = 0
-    bad: int = 0
-    total_ms: Counter[str] = field(default_factory=Counter)
-    tiles: list[tuple[str, draw.Picture]] = field(default_factory=list)
-    names: Sequence[str] = ()
-    colours: Sequence[draw.Colour] = ()
-    tile_every: int = 1
-    progress: Progress = field(default_factory=lambda: Progress(None))
-
-    def find(self) -> list[MediaItem]:
-        """The files of all sources; those that do not exist are reported."""
-        found = []
-        for source in self.options.sources:
-            try:
-                find_media([source])
-            except InputError as error:
-                self.bad_file(Path(source), error)
-            else:
-                found.append(source)
-        return find_media(found)  # all at once, for names that differ
-
-    def cityscapes_frames(self, items: list[MediaItem]) -> list[MediaItem]:
-        """Those named as the benchmark names its frames; the others are reported."""
-        from bcpnet.media.cityscapes_submission import frame_of
-
-        named = []
-        for item in items:
-            try:
-                frame_of(item.stem)
-            except InputError as error:
-                self.bad_file(item.path, error)
-            else:
-                named.append(item)
-        return named
-
-    def warn_of_lost_sound(self, videos: Sequence[MediaItem], outputs: Outputs) -> None:
-        """A line for each video whose sound does not go into those that will be written."""
-        for item in videos:
-            if {"overlay", "colour"} & set(outputs.kinds_of(item)):
-                with suppress(InputError):  # said when its frames are read
-                    for codec in lost_sound(item.path):
-                        complain(f"{item.path}: MP4 does not take its sound ({codec}): the video written has none")
-
-    def frame(self, done: Prediction) -> None:
-        """One frame that is done."""
-        if "sheet" in self.options.save and self.options.format == "own" and self.frames % self.tile_every == 0:
-            self._add_tile(done)
-        self.frames += 1
-        self.total_ms.update(done.timings_ms)
-        if self.options.json:
-            shares = {name: round(share, 6) for name, share in done.segmentation.shares().items()}
-            rounded = {stage: round(ms, 3) for stage, ms in done.timings_ms.items()}
-            at = {"frame": done.frame.index, "time_s": round(float(done.frame.time_s), 6)}
-            print_json({"path": str(done.item.path), **at, "ms": rounded, "shares": shares})
-        self.status.show(self.progress.text(self.frames, done.item.path.name))
-
-    def bad_file(self, path: Path, error: InputError) -> None:
-        """One that is skipped, or whose rest is."""
-        self.bad += 1
-        self.status.close()
-        complain(error)
-        if self.options.json:
-            print_json({"path": str(path), "error": str(error)})
-
-    def _add_tile(self, done: Prediction) -> None:
-        """Keeps at most a dozen, evenly spread, without knowing how many frames will come."""
-        result = done.segmentation
-        self.names, self.colours = (
-            result.classes.names,
-            draw.palette_colours(self.options.palette, result.classes.names, result.classes.colours),
-        )
-        picture = draw.overlay_with_contours(
-            result.image, result.class_map, self.names, self.colours, self.options.opacity, legend=False
-        )
-        self.tiles.append((done.frame.stem, picture))
-        if len(self.tiles) > _SHEET_TILES:
-            self.tiles = self.tiles[::2]
-            self.tile_every *= 2
-
-    def finish(self, backend: str, workers: int, threads: int, wall_s: float) -> None:
-        """The contact sheet, and a summary (on standard error if standard output is for JSON)."""
-        if self.tiles:
-            sheet = draw.contact_sheet(self.tiles)
-            if self.options.legend == "on":
-                sheet = draw.with_legend(sheet, self.names, self.colours)
-            save_image(self.options.out / "contact_sheet.jpg", sheet)
-        if not self.frames:
-            return
-        stages = ", ".join(f"{stage} {ms / self.frames:.1f}" for stage, ms in self.total_ms.items())
-        written = f"\nresults in {self.options.out}" if self.options.save or self.options.format != "own" else ""
-        at_once = f"{workers} at once, {threads} thread{'s' * (threads != 1)} each"
-        print(
-            f"{self.frames} frame{'s' * (self.frames != 1)} in {wall_s:.2f} s: {self.frames / wall_s:.1f} frames/s "
-            f"from file in to results out ({backend}; {at_once})\n"
-            f"ms per frame, each stage in its thread: {stages}{written}",
-            file=sys.stderr if self.options.json else sys.stdout,
-        )
+    return exit_code(stop)
 
 
 def _require_cityscapes(segmenter: Segmenter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,18 +12,20 @@ from tyro.conf import arg
 
 from bcpnet.cli.common import Flag, Status, duration
 from bcpnet.cli.complain import complain
+from bcpnet.cli.data_check import quick_check
 from bcpnet.data import DATASETS, Dataset, open_dataset
 from bcpnet.data.seen import seen, split_name
 from bcpnet.errors import UsageError
 from bcpnet.training.history import last_evaluation
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
-from bcpnet.training.resume import saved_recipe
+from bcpnet.training.resume import check_run, saved_recipe
 
 if TYPE_CHECKING:
     from bcpnet.training.fit import Progress
 
 _LOWEST = 3  # classes named at the end
+_FORMER = "--dataset"  # what --data was called once, and may still be
 _OVERVIEW = """usage: bcpnet train RECIPE --root DIR --out RUN [options]
        bcpnet train --resume RUN
 
@@ -79,6 +82,7 @@ class Train:
             recipes = "\n".join(f"  {known:{width}}  {make.__doc__}" for known, make in RECIPES.items())
             print(_OVERVIEW.format(recipes=recipes))
             return None, []
+        words = ["--data" + word.removeprefix(_FORMER) if word.partition("=")[0] == _FORMER else word for word in words]
         _check_words(words)
         if name == "--resume":
             run = Path(words[1])
@@ -100,6 +104,9 @@ def run(options: Train) -> int:
         raise UsageError("this recipe learns from images without labels: add --unlabelled DIR")
     train = _open(what, what.train_split)
     val = None if what.val_split == "none" else _open(what, what.val_split)
+    check_run(what, options.out, options.resume)  # before what takes longer
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # not again in the other processes of --devices
+        quick_check({what.train_split: train} | ({} if val is None else {what.val_split: val}))
 
     keep_memory()  # before PyTorch is there
     from bcpnet.training.fit import RunInterruptedError, fit
@@ -138,8 +145,6 @@ def run(options: Train) -> int:
 def _check_words(words: list[str]) -> None:
     """Raises UsageError for what tyro would only call unknown or missing."""
     name, *rest = words or [""]
-    if any(word.partition("=")[0] == "--dataset" for word in words):
-        raise UsageError("--dataset is called --data, as in the other commands")
     if name == "--resume" and (not rest or rest[0].startswith("-")):
         raise UsageError("--resume needs the folder of the run: bcpnet train --resume RUN")
     if not name or (name.startswith("-") and name != "--resume"):

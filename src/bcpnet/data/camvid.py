@@ -17,19 +17,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bcpnet.data.files import (
-    IMAGE_SUFFIXES,
-    ColourLabels,
-    FileDataset,
-    IdLabels,
-    Item,
-    LabelReader,
-    by_stem,
-    check_label_files,
-    check_split,
-    images_in,
-    with_ignore,
-)
+from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, LabelReader, check_split, with_ignore
+from bcpnet.data.find import IMAGE_SUFFIXES, Item, by_stem, find_files, images_in
 from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID, CAMVID_32, CAMVID_VOID, IGNORE
 
@@ -50,7 +39,7 @@ class Camvid(FileDataset):
         layout: "folders", "segnet" or "original"; see the module.
     """
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, complete: bool = True) -> None:
         """Reads the names of one split.
 
         Args:
@@ -58,28 +47,28 @@ class Camvid(FileDataset):
             split: "train" (367 images), "val" (101), "test" (233), or "trainval", which is train, then val. To score
                 what a network makes of streets that it was not trained on: a drive ("0006R0", "0001TP", "0016E5") is
                 the images of trainval that are of it, "without-0006R0" and so on are the others.
+            complete: as of `FileDataset`.
 
         Raises:
             UsageError: no such split.
-            InputError: none of the layouts lies at `root`, or an image has no label.
+            InputError: none of the layouts lies at `root`, or a file is missing.
         """
         check_split(split, (*SPLITS, "trainval", *DRIVES, *map("without-{}".format, DRIVES)), "CamVid")
         root = Path(root)
         self.layout = _layout(root)
         parts = (split,) if split in SPLITS else ("train", "val")
         if self.layout == "original":
-            items = _original_items(root, parts)
+            items = _original_items(root, parts, complete)
             read_label: LabelReader = ColourLabels(_COLOURS)
         else:
-            found = [item for part in parts for item in _folder_items(root, self.layout, part)]
-            items = check_label_files(found)
-            read_label = IdLabels(SEGNET_IDS)
+            items = [item for part in parts for item in _folder_items(root, self.layout, part)]
+            read_label = IdLabels(SEGNET_IDS, CAMVID)
         drive = split.removeprefix("without-")
         if drive in DRIVES:
             items = [item for item in items if (drive_of(item.name) == drive) == (drive == split)]
             if not items:
                 raise InputError(f"{root}: no images of CamVid's split {split}")
-        super().__init__(CAMVID, items, read_label)
+        super().__init__(CAMVID, items, read_label, complete)
 
 
 def drive_of(name: str) -> str:
@@ -126,7 +115,7 @@ def _folder_items(root: Path, layout: str, split: str) -> list[Item]:
     return [Item(name, path, None if held_back else labels / f"{name}.png") for name, path in images_in(images).items()]
 
 
-def _original_items(root: Path, splits: Iterable[str]) -> list[Item]:
+def _original_items(root: Path, splits: Iterable[str], complete: bool) -> list[Item]:
     images = by_stem(
         path for path in _named(root, "*") if _FRAME.fullmatch(path.stem) and path.suffix.lower() in IMAGE_SUFFIXES
     )
@@ -139,9 +128,10 @@ def _original_items(root: Path, splits: Iterable[str]) -> list[Item]:
             raise InputError(f"{root}: no images of the {split} split of CamVid")
         held_back = split == "test" and not any(name in labels for name in names)
         for name in names:
-            if not held_back and name not in labels:
+            if complete and not held_back and name not in labels:
                 raise InputError(f"{images[name]}: has no label {name}_L.png under {root}")
-            items.append(Item(name, images[name], labels.get(name)))
+            label = labels.get(name, images[name].with_name(f"{name}_L.png"))
+            items.append(Item(name, images[name], None if held_back else label))
     return items
 
 
@@ -173,4 +163,4 @@ def _listed_names(root: Path, images: dict[str, Path]) -> dict[str, list[str]] |
 def _named(root: Path, pattern: str) -> Iterable[Path]:
     """Files of that name in the root and up to two folders below."""
     for depth in ("", "*/", "*/*/"):
-        yield from (path for path in root.glob(depth + pattern) if path.is_file())
+        yield from find_files(root, depth + pattern)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bcpnet.data.base import Sample
-from bcpnet.data.files import IMAGE_SUFFIXES, IdLabels, with_ignore
+from bcpnet.data.files import IdLabels, with_ignore
+from bcpnet.data.find import IMAGE_SUFFIXES, Item, check_files, find_files
 from bcpnet.errors import InputError
 from bcpnet.labels import CAMVID, ClassSet
 from bcpnet.media.images import read_image
@@ -40,12 +41,13 @@ class Unlabelled:
     """
 
     def __init__(self, root: Path, classes: ClassSet) -> None:
-        """Finds the images below `root`. Raises InputError where there are none."""
+        """Finds the images below `root`. Raises InputError where there are none, or a link leads to nowhere."""
         self.classes = classes
-        self.paths = sorted(
-            path for path in Path(root).rglob("*")
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.parent.name != "labels" and not path.name.startswith(".")
-        )  # fmt: skip
+        self.paths = [
+            path for path in find_files(Path(root), "**/*")
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.parent.name != "labels"
+        ]  # fmt: skip
+        check_files([Item(str(path), path, None) for path in self.paths])
         if not self.paths:
             raise InputError(f"{root}: no images ({' '.join(IMAGE_SUFFIXES)}) in it")
         self._read_coarse = IdLabels(_IDS)

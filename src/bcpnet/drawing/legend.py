@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from bcpnet.drawing.fonts import letters_of
 from bcpnet.drawing.text import GREY, INK, PAPER, Colour, font_of, shorten
 
 Picture = npt.NDArray[np.uint8]  # H x W x 3, RGB
@@ -71,7 +72,8 @@ def _legend(
     font = font_of(max(12, round(math.sqrt(height * width) / 55)))
     em, margin, swatch, line = font.size, round(0.9 * font.size), round(0.9 * font.size), round(1.6 * font.size)
     number_width = font.getlength(" 100 %") if percents else 0
-    widest = min(max(font.getlength(name) for name in names), width - 2 * margin - 1.4 * swatch - number_width)
+    written = [letters_of(name, em) for name in names]
+    widest = min(max(own.getlength(text) for text, own in written), width - 2 * margin - 1.4 * swatch - number_width)
     pitch = 1.4 * swatch + widest + number_width + 1.2 * em
     columns = max(1, int((width - 2 * margin + 1.2 * em) // pitch))
     rows = min(math.ceil(len(names) / columns), max(_ROWS_OF_ANY_LEGEND, height // 2 // line))
@@ -93,10 +95,11 @@ def _legend(
             break
         _swatch(pen, x, y, swatch, colours[index])
         x += round(1.4 * swatch)
-        name = shorten(names[index], font, widest)
-        pen.text((x, y), name, INK, font, anchor="lm")
+        text, own = written[index]
+        name = shorten(text, own, widest)
+        pen.text((x, y), name, INK, own, anchor="lm")
         if percents:
-            pen.text((x + font.getlength(name), y), f" {percents[index]} %", GREY, font, anchor="lm")
+            pen.text((x + own.getlength(name), y), f" {percents[index]} %", GREY, font, anchor="lm")
     return np.array(strip)
 
 
@@ -105,7 +108,9 @@ def _box(names: tuple[str, ...], colours: tuple[Colour, ...], image_hw: tuple[in
     height, width = image_hw
     font = font_of(max(10, round(math.sqrt(height * width) / 60)))
     em = font.size
-    margin, line, widest = round(0.6 * em), round(1.4 * em), min(max(map(font.getlength, names)), 12 * em)
+    written = [letters_of(name, em) for name in names]
+    margin, line = round(0.6 * em), round(1.4 * em)
+    widest = min(max(own.getlength(text) for text, own in written), 12 * em)
     pitch = math.ceil(1.4 * em + widest + em)
     most_rows = int((_MOST_OF_HEIGHT * height - margin) // line)
     most_columns = int((_MOST_OF_WIDTH * width - margin) // pitch)
@@ -123,7 +128,8 @@ def _box(names: tuple[str, ...], colours: tuple[Colour, ...], image_hw: tuple[in
             pen.text((x, y), f"+ {len(names) - shown} more", GREY, font, anchor="lm")
             break
         _swatch(pen, x, y, round(0.9 * em), colours[index])
-        pen.text((x + round(1.4 * em), y), shorten(names[index], font, widest), INK, font, anchor="lm")
+        text, own = written[index]
+        pen.text((x + round(1.4 * em), y), shorten(text, own, widest), INK, own, anchor="lm")
     return np.array(box)
 
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from bcpnet.drawing.clear_colours import Palette, clear_colours, palette_colours
 from bcpnet.drawing.contours import draw_contours
+from bcpnet.drawing.fonts import letters_of
 from bcpnet.drawing.legend import draw_legend, with_legend
 from bcpnet.drawing.overlay import Picture, colour_map, overlay
 from bcpnet.drawing.text import GREY, INK, PAPER, Colour, font_of, shorten, text_upwards
@@ -85,7 +86,8 @@ def contact_sheet(tiles: Sequence[tuple[str, Picture]], columns: int = 3, tile_w
         for column in range(min(columns, len(tiles) - start)):
             x = gap + column * (tile_width + gap)
             title, picture = tiles[start + column][0], pictures[start + column]
-            pen.text((x, y + font.size / 2), shorten(title, font, tile_width), INK, font, anchor="lm")
+            text, own = letters_of(title, font.size)
+            pen.text((x, y + font.size / 2), shorten(text, own, tile_width), INK, own, anchor="lm")
             sheet.paste(picture, (x + (tile_width - picture.width) // 2, y + title_height))
         y += title_height + row_height + gap
     return np.array(sheet)
@@ -132,8 +134,9 @@ def draw_confusion(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> Pictu
     cell = min(60, max(10, 900 // len(names)))
     label_font = font_of(min(18, max(9, round(cell * 0.42) if cell > 20 else cell - 1)))
     cell_font, heading_font = font_of(cell * 0.33), font_of(20)
-    labels = [shorten(name, label_font, 260) for name in names]
-    label_width = math.ceil(max(label_font.getlength(label) for label in labels))
+    written = [letters_of(name, label_font.size) for name in names]
+    labels = [(shorten(text, own, 260), own) for text, own in written]
+    label_width = math.ceil(max(own.getlength(label) for label, own in labels))
     margin, side = 24, cell * len(names)
     left, top = margin + 36 + label_width + 8, margin + 44
     sheet = Image.new("RGB", (max(left + side, 560) + 84 + margin, top + side + label_width + 8 + 36 + margin), PAPER)
@@ -149,10 +152,10 @@ def draw_confusion(matrix: npt.NDArray[np.int64], names: Sequence[str]) -> Pictu
     sheet.paste(Image.fromarray(cells), (left, top))
     pen.rectangle((left - 1, top - 1, left + side, top + side), outline=GREY)
 
-    for index, label in enumerate(labels):
+    for index, (label, own) in enumerate(labels):
         middle = (index + 0.5) * cell
-        pen.text((left - 8, top + middle), label, INK, label_font, anchor="rm")
-        text_upwards(sheet, (left + middle, top + side + 8), label, label_font)
+        pen.text((left - 8, top + middle), label, INK, own, anchor="rm")
+        text_upwards(sheet, (left + middle, top + side + 8), label, own)
     if cell >= 28:
         for row, column in np.argwhere(shares >= 0.005):
             colour = PAPER if shares[row, column] > 0.3 else INK

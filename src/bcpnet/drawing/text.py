@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 
+_MOST_LETTERS = 1000  # on a line: more than a picture has room for
+
 PAPER, INK, GREY = (250, 250, 250), (32, 34, 38), (110, 114, 120)
 
 
@@ -19,11 +21,17 @@ def font_of(size: float) -> ImageFont.FreeTypeFont:
 
 def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, with an ellipsis for its end where it would be wider than `width` pixels."""
+    text = text[:_MOST_LETTERS]
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    kept, too_many = 0, len(text)
+    while too_many - kept > 1:
+        middle = (kept + too_many) // 2
+        if font.getlength(text[:middle] + "…") <= width:
+            kept = middle
+        else:
+            too_many = middle
+    return text[:kept].rstrip() + "…"
 
 
 def text_upwards(

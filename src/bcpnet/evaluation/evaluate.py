@@ -57,6 +57,7 @@ def evaluate(
     workers: int = 1,
     report: Callable[[int, int], None] | None = None,
     watch: Callable[[int, ClassMap, ClassMap], None] | None = None,
+    check: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Scores `backend` on every image of `dataset`: single scale, no flipping, at the labels' own resolution.
 
@@ -68,6 +69,7 @@ def evaluate(
         workers: number of images decoded at once, and of images segmented at once; the result does not depend on it.
         report: called after every image with the number done and the number in all.
         watch: called with each image's index, label and class map, in order.
+        check: called several times a second; what it raises ends the evaluation.
 
     Raises:
         UsageError: the classes of network and dataset differ, or `size_hw` is not two ints of at least 32.
@@ -83,7 +85,7 @@ def evaluate(
     sizes_hw = set()
     segment = partial(_segment, backend, fixed_hw)
     samples = ordered_map(dataset.__getitem__, range(len(dataset)), workers)
-    with closing(ordered_map(segment, samples, workers)) as segmented:
+    with closing(ordered_map(segment, samples, workers, check)) as segmented:
         for done, (label, class_map, input_hw, name) in enumerate(segmented, 1):
             sizes_hw.add(input_hw)
             try:

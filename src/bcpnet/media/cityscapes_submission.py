@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from bcpnet.errors import InputError
 from bcpnet.labels import CITYSCAPES, CITYSCAPES_LABEL_IDS
-from bcpnet.storage.files import atomic_path
+from bcpnet.media.images import save_class_map
 
 _FRAME = re.compile(r"([^_]+_\d{6}_\d{6})(_leftImg8bit)?")
 
@@ -25,6 +24,11 @@ def frame_of(name: str) -> str:
             "a submission needs the frames under their own names"
         )
     return frame[1]
+
+
+def submission_path(folder: Path, name: str) -> Path:
+    """Where `write_cityscapes` writes the class map of a frame. Raises InputError as `frame_of`."""
+    return Path(folder) / f"{frame_of(name)}_labelIds.png"
 
 
 def write_cityscapes(folder: Path, name: str, class_map: npt.NDArray[np.uint8]) -> Path:
@@ -43,11 +47,8 @@ def write_cityscapes(folder: Path, name: str, class_map: npt.NDArray[np.uint8]) 
         InputError: the name is not of that form, or the file cannot be written.
         ValueError: the class map is not H x W uint8 train ids.
     """
-    frame = frame_of(name)
+    path = submission_path(folder, name)
     if class_map.ndim != 2 or class_map.dtype != np.uint8 or class_map.max(initial=0) >= len(CITYSCAPES):
         raise ValueError(f"{class_map.dtype} {class_map.shape}: need H x W uint8 train ids below {len(CITYSCAPES)}")
-    path = Path(folder) / f"{frame}_labelIds.png"
-    label_ids = np.array(CITYSCAPES_LABEL_IDS, np.uint8)[class_map]
-    with atomic_path(path) as temporary:
-        Image.fromarray(label_ids).save(temporary)
+    save_class_map(path, np.array(CITYSCAPES_LABEL_IDS, np.uint8)[class_map])
     return path

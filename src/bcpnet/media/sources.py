@@ -8,24 +8,37 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from bcpnet.errors import InputError
-from bcpnet.media.images import read_image, save_class_map, save_image
-from bcpnet.media.video import ALL, Cut, VideoFrame, VideoInfo, VideoWriter, read_video, video_frames, video_info
+from bcpnet.media.images import is_marked_picture, read_image, save_class_map, save_image
+from bcpnet.media.video import (
+    ALL,
+    Cut,
+    VideoFrame,
+    VideoInfo,
+    VideoWriter,
+    is_marked_video,
+    is_video,
+    read_video,
+    video_frames,
+    video_info,
+)
 
 __all__ = [
     "BadFrame", "Frame", "MediaItem", "VideoInfo", "VideoWriter",
-    "find_media", "frames", "read_image", "read_video", "save_class_map", "save_image", "video_info",
+    "find_media", "frames", "is_own_result", "read_image", "read_picture", "read_video", "save_class_map", "save_image",
+    "stream_frames", "video_info",
 ]  # fmt: skip
 
-# What a folder or a glob is searched for. A file that is named itself may be called anything.
+# What folders and globs are searched for, beside videos of any name. A file named itself may be called anything.
 IMAGE_SUFFIXES = {
     ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm",
     ".tif", ".tiff", ".webp",
@@ -84,25 +97,37 @@ class BadFrame:
     error: InputError
 
 
-def find_media(sources: Iterable[str | Path]) -> list[MediaItem]:
+def find_media(
+    sources: Iterable[str | Path], missing: Callable[[str, InputError], object] | None = None
+) -> list[MediaItem]:
     """Expands files, folders and globs ("*", "?", "[...]", "**") to files, each once, in the order given.
 
     A folder gives the images and videos directly in it, a glob those among its matches, both sorted as people
-    count (frame2 before frame10). A file is a video by its suffix, else an image.
+    count (frame2 before frame10). What is in a file makes it a video, whatever its name; a broken one is known by
+    its suffix.
 
     Stems: the file's own where no other file has it. All that share one get the folders in which they differ
     put before ("left_x", "right_x"), and the suffix added where it is a neighbour's too ("x_jpg", "x_png");
     what is still equal is numbered in order ("x", "x_2").
 
+    Args:
+        sources: files, folders and globs.
+        missing: called with a source that gives nothing, and why, instead of the exception.
+
     Raises:
         InputError: a missing file, a folder without images or videos, a glob without matches.
     """
-    paths: dict[str, Path] = {}  # by absolute name: the same file given twice is one item
+    found: dict[str, tuple[Path, bool]] = {}  # by absolute name: the same file given twice is one item
     for source in sources:
-        for path in _expand(str(source)):
-            paths.setdefault(os.path.normpath(path.absolute()), path)
-    stems = _unique_stems([Path(name) for name in paths])
-    return [MediaItem(path, stem, _is_video(path)) for path, stem in zip(paths.values(), stems, strict=True)]
+        try:
+            for path, holds_video in _expand(str(source)):
+                found.setdefault(os.path.normpath(path.absolute()), (path, holds_video))
+        except InputError as error:
+            if missing is None:
+                raise
+            missing(str(source), error)
+    stems = _unique_stems([(Path(name), holds_video) for name, (_, holds_video) in found.items()])
+    return [MediaItem(path, stem, holds_video) for (path, holds_video), stem in zip(found.values(), stems, strict=True)]
 
 
 def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Iterator[Frame | BadFrame]:
@@ -128,29 +153,64 @@ def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Iterator[Frame | BadFr
 
 
 def _picture(path: Path) -> Iterator[VideoFrame]:
-    yield VideoFrame(read_image(path), 0, Fraction(0))
+    yield VideoFrame(read_picture(path), 0, Fraction(0))
 
 
-def _expand(source: str) -> list[Path]:
+def read_picture(path: str | Path) -> npt.NDArray[np.uint8]:
+    """As `read_image`; of a video the error says that it is one. Raises InputError."""
+    try:
+        return read_image(path)
+    except InputError as error:
+        if is_video(Path(path)):
+            raise InputError(f"{path}: a video, not an image: Segmenter.stream and `bcpnet predict` take it") from error
+        raise
+
+
+def stream_frames(source: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a video, or the images of a folder or glob, as `find_media` finds them.
+
+    Raises:
+        InputError: nothing is there, or a file cannot be read; the frames before it come first.
+    """
+    for frame in frames(find_media([source])):
+        if isinstance(frame, BadFrame):
+            raise InputError(str(frame.error))
+        yield frame.image
+
+
+def is_own_result(path: Path) -> bool:
+    """Whether bcpnet wrote the picture or video of that name, by the mark that it left in the file."""
+    return is_marked_video(path) if path.suffix == ".mp4" else is_marked_picture(path)
+
+
+def _expand(source: str) -> list[tuple[Path, bool]]:
+    """Files, each with whether it is a video."""
     path = Path(source)
     try:
         if path.is_dir():
-            found = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+            entries = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
             none_found = "no images or videos in this folder"
         elif path.exists() or not glob.has_magic(source):
             path.stat()
-            return [path]
+            return [(path, _kind_of(path) == "video")]
         else:
-            found = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207 (its rules for "**")
+            entries = [Path(match) for match in glob.glob(source, recursive=True)]  # noqa: PTH207 (its rules for "**")
             none_found = "matches no image or video"
-        found = [
-            entry for entry in found if entry.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES and entry.is_file()
-        ]
+        # A link to nowhere is kept, to be told of; folders and pipes are not.
+        files = [entry for entry in sorted(entries, key=_natural) if entry.is_file() or not entry.exists()]
+        kinds = [(entry, _kind_of(entry)) for entry in files]
     except OSError as error:
         raise InputError(f"{source}: cannot read: {error.strerror}") from error
+    found = [(entry, kind == "video") for entry, kind in kinds if kind is not None]
     if not found:
         raise InputError(f"{source}: {none_found}")
-    return sorted(found, key=_natural)
+    return found
+
+
+def _kind_of(path: Path) -> Literal["image", "video"] | None:
+    if path.suffix.lower() in VIDEO_SUFFIXES or is_video(path):
+        return "video"
+    return "image" if path.suffix.lower() in IMAGE_SUFFIXES else None
 
 
 def _natural(path: Path) -> list[tuple[list[str | int], str]]:
@@ -161,29 +221,26 @@ def _natural(path: Path) -> list[tuple[list[str | int], str]]:
     ]
 
 
-def _is_video(path: Path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES
-
-
-def _unique_stems(paths: Sequence[Path]) -> list[str]:
+def _unique_stems(files: Sequence[tuple[Path, bool]]) -> list[str]:
+    """One for each file, which comes with whether it is a video."""
     sharers: dict[str, list[Path]] = defaultdict(list)
-    for path in paths:
+    for path, _ in files:
         sharers[path.stem.casefold()].append(path)
     stems: list[str] = []
     taken: set[str] = set()
     videos: set[str | None] = set()
     seeming_frames_of: set[str | None] = set()  # "clip" where some stem is "clip_000012"
-    for path in paths:
+    for path, holds_video in files:
         wanted = _qualified(path, sharers[path.stem.casefold()])
         for number in itertools.count(1):
             stem = wanted if number == 1 else f"{wanted}_{number}"
             key = stem.casefold()
-            if key not in taken and _frame_of(key) not in videos and not (_is_video(path) and key in seeming_frames_of):
+            if key not in taken and _frame_of(key) not in videos and not (holds_video and key in seeming_frames_of):
                 break
         stems.append(stem)
         taken.add(key)
         seeming_frames_of.add(_frame_of(key))
-        if _is_video(path):
+        if holds_video:
             videos.add(key)
     return stems
 

@@ -10,6 +10,8 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 
+from bcpnet.native.structures import CLayer
+
 LEVELS = ("avx512", "avx2", "baseline")  # of CPUs, the best first
 
 _POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ssize_t
@@ -20,14 +22,20 @@ _FUNCTIONS = {
     "bcpnet_widest": (_INT, [_POINTER]),
     "bcpnet_pool": (_POINTER, [_INT]),
     "bcpnet_pool_free": (None, [_POINTER]),
+    "bcpnet_layer_bytes": (_INT, []),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
     "bcpnet_deflate_runs": (_SIZE, [_POINTER, _SIZE, _SIZE, _POINTER]),
+    "bcpnet_count_runs": (ctypes.c_int32, [_POINTER, _SIZE, _SIZE, _POINTER]),
+    "bcpnet_find_runs": (None, [_POINTER, _SIZE, _SIZE, *[_POINTER] * 4]),
+    "bcpnet_class_rles": (None, [_POINTER, _POINTER, ctypes.c_int32, ctypes.c_int32, _POINTER, _POINTER]),
     "bcpnet_colour_map": (None, [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _POINTER]),
     "bcpnet_overlay": (_INT, [_POINTER, *[_POINTER, _SIZE] * 2, _INT, _INT, _POINTER, _INT, _POINTER]),
+    "bcpnet_multiply_adds": (_SIZE, [_POINTER, _SIZE]),
     "bcpnet_resize": (
         _INT,
         [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _INT, _INT, *[_POINTER, _POINTER, _INT] * 2, _INT],
     ),
+    "bcpnet_confidence": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_POINTER] * 2, *[_INT] * 2, *[_POINTER] * 2]),
     "bcpnet_upsample_argmax": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_SIZE] * 3, _POINTER, _INT, _INT]),
 }
 
@@ -45,7 +53,7 @@ def library() -> ctypes.CDLL | None:
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):  # built for another machine, or from older sources
         return None
-    return loaded
+    return loaded if loaded.bcpnet_layer_bytes() == ctypes.sizeof(CLayer) else None
 
 
 @cache

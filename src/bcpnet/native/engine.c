@@ -8,6 +8,8 @@
 #include "kernels.h"
 #include "layers.h"
 
+#include "check.inc"
+
 enum { SPINS_IN_JOB = 4000, SPINS_BETWEEN = 20000 };
 
 typedef struct {
@@ -153,9 +155,16 @@ void bcpnet_pool_free(Pool *pool)
     free(pool);
 }
 
-/* Computes the layers one after the other. 0 where there is no memory for the scratch space, else 1. */
+/* Bytes of a layer, by which Python knows that its structures are those of this library. */
+int bcpnet_layer_bytes(void) { return (int)sizeof(Layer); }
+
+/* Computes the layers one after the other: DONE; NO_MEMORY for the scratch space; or REFUSED, with nothing done, where a
+   layer would leave its memory. */
 int bcpnet_run(const Kernels *kernels, Pool *pool, const Layer *layers, int count)
 {
+    for (int i = 0; i < count; i++)
+        if (!layer_fits(&layers[i], kernels->lanes))
+            return REFUSED;
     float *scratch = NULL;
     size_t room = 0;
     Job job = {.kernels = kernels, .layers = layers, .count = count};
@@ -182,5 +191,5 @@ int bcpnet_run(const Kernels *kernels, Pool *pool, const Layer *layers, int coun
     }
     free(job.next);
     free(scratch);
-    return ready;
+    return ready ? DONE : NO_MEMORY;
 }

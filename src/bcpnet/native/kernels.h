@@ -14,6 +14,18 @@ typedef struct {
     ptrdiff_t class_stride, row_stride, pixel_stride;
 } Logits;
 
+/* Classes x height x width probabilities, 65280 = 1, and what they are interpolated for. Of each output row: the rows of
+   the table before and after it and the distance from the first, 14 bits behind the point, one after the other; the
+   same of columns. */
+typedef struct {
+    const uint16_t *table;
+    int classes, height, width;
+    const uint8_t *class_map;
+    uint8_t *out;
+    int out_height, out_width;
+    const int32_t *rows, *columns;
+} Confidence;
+
 /* How one axis is resized. Of each output pixel: its first input pixel, and `taps` weights, 22 bits behind the point;
    0 taps where its size stays. */
 typedef struct {
@@ -37,11 +49,13 @@ typedef struct {
     void (*layer_tile)(const Layer *layer, int tile, float *scratch);
     /* Of the calls below that return int: 1, or 0 where memory is short. */
     int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
+    int (*confidence)(const Confidence *what);
     int (*resize)(const Resizing *what);
     int (*overlay)(const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels, ptrdiff_t stride, int height,
                    int width, const uint8_t *palette, int weight, uint8_t *out);
     void (*colour_map)(const uint8_t *labels, ptrdiff_t stride, int height, int width, const uint8_t *palette,
                        uint8_t *out);
+    ptrdiff_t (*multiply_adds)(ptrdiff_t count);
 } Kernels;
 
 #if defined(__x86_64__) || defined(__i386__)

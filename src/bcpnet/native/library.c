@@ -43,6 +43,14 @@ int bcpnet_upsample_argmax(const Kernels *of, const float *logits, int classes, 
     return of->upsample_argmax(&from, class_map, out_height, out_width);
 }
 
+int bcpnet_confidence(const Kernels *of, const uint16_t *table, int classes, int height, int width,
+                      const uint8_t *class_map, uint8_t *out, int out_height, int out_width, const int32_t *rows,
+                      const int32_t *columns)
+{
+    Confidence what = {table, classes, height, width, class_map, out, out_height, out_width, rows, columns};
+    return of->confidence(&what);
+}
+
 int bcpnet_resize(const Kernels *of, const uint8_t *frame, ptrdiff_t stride, int height, int width, uint8_t *out,
                   int out_height, int out_width, const int32_t *first_y, const int32_t *weights_y, int taps_y,
                   const int32_t *first_x, const int32_t *weights_x, int taps_x, int down_first)
@@ -57,6 +65,8 @@ int bcpnet_overlay(const Kernels *of, const uint8_t *image, ptrdiff_t image_stri
 {
     return of->overlay(image, image_stride, labels, stride, height, width, palette, weight, out);
 }
+
+ptrdiff_t bcpnet_multiply_adds(const Kernels *of, ptrdiff_t count) { return of->multiply_adds(count); }
 
 void bcpnet_colour_map(const Kernels *of, const uint8_t *labels, ptrdiff_t stride, int height, int width,
                        const uint8_t *palette, uint8_t *out)

@@ -1,11 +1,12 @@
 """Reads ONNX files without the package `onnx`: the graph, its constants and its metadata.
 
-A file is a protocol buffer (protobuf.dev/programming-guides/encoding); the field numbers are those of onnx.proto3.
+Field numbers are those of onnx.proto3 (ONNX 1.23). What a file can say and the engine was not written for - functions,
+subgraphs, sparse and external data, several sets of operators - is refused: another backend runs it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,29 @@ import numpy as np
 import numpy.typing as npt
 
 from bcpnet.errors import InputError
+from bcpnet.native.protobuf import DamagedError, Message, UnsupportedError
+from bcpnet.storage.damaged import shortened
 
 Array = npt.NDArray[Any]
-_Field = tuple[int, int | bytes]
 
+OPSET = 18  # `bcpnet export` writes it; another one may mean something else by the same node
+_IR_VERSIONS = (8, 9, 10)  # of the file format: those that have this opset and no more than is read here
+_HIGHEST_RANK = 8
 _TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64}
+_INT64 = 7
+_DOCUMENTATION = {"model": (2, 3, 4, 5, 6), "graph": (2, 10, 13, 14, 16), "node": (6, 9), "tensor": (12, 16)}
+_FLOAT, _INT, _STRING, _TENSOR, _FLOATS, _INTS = 1, 2, 3, 4, 6, 7  # types of attributes
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator.
+    """One operator of ONNX's own.
 
     Attributes:
         name: "node_conv2d_3"; "" = none.
         operator: "Conv", "Add", ...
         inputs, outputs: names of values; "" = left out.
-        attributes: numbers, texts, tensors, lists of numbers.
+        attributes: int, float, str, an array, or a tuple of int or of float; None for what is never read here.
     """
 
     name: str
@@ -40,153 +48,185 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Port:
+    """An input or output of the graph.
+
+    Attributes:
+        name: of the value.
+        kind: number of its type, 1 = float32, 2 = uint8; None = not said, or no tensor.
+        shape: sizes, or names of sizes that are free ("" = without a name); None = not said.
+    """
+
+    name: str
+    kind: int | None
+    shape: tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True)
 class Graph:
     """A network as operators.
 
     Attributes:
         nodes: in an order in which they can run.
         constants: arrays by name.
-        inputs, outputs: names of values.
+        inputs, outputs: what goes in and comes out.
         metadata: the file's own entries.
     """
 
     nodes: tuple[Node, ...]
     constants: dict[str, Array]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
     metadata: dict[str, str]
 
 
 def read_onnx(path: Path) -> Graph:
-    """Reads a file whose constants lie inside it.
+    """Reads a file whose constants lie inside it, in time and memory that grow with its size and no faster.
 
     Raises:
         InputError: missing, or not such a file.
+        UnsupportedError: something in it that the engine was not written for.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        model = list(_fields(path.read_bytes()))
-        graph = [field for number, value in model if number == 7 for field in _fields(_bytes(value))]
-        if not graph:
-            raise ValueError("no graph in it")
-        entries = [dict(_fields(_bytes(value))) for number, value in model if number == 14]
-        constants = dict(_tensor(_bytes(value)) for number, value in graph if number == 5)
-        return Graph(
-            nodes=tuple(_node(_bytes(value)) for number, value in graph if number == 1),
-            constants=constants,
-            inputs=tuple(name for name in _value_names(graph, 11) if name not in constants),
-            outputs=tuple(_value_names(graph, 12)),
-            metadata={_bytes(entry[1]).decode(): _bytes(entry[2]).decode() for entry in entries},
-        )
+        return _graph(memoryview(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path}: cannot read: {error.strerror}") from error
-    except (IndexError, ValueError, KeyError, TypeError) as error:
+    except MemoryError as error:
+        raise InputError(f"{path}: cannot read: not enough memory") from error
+    except DamagedError as error:
         raise InputError(f"{path}: not an ONNX file, or a damaged one ({error})") from error
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
-    """Number and value of each field: an int, or bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if kind == 2:
-            size, at = _varint(message, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(f"field of kind {kind}")
-        if at + size > len(message):
-            raise ValueError("cut off")
-        yield key >> 3, message[at : at + size]
-        at += size
+def _graph(content: memoryview) -> Graph:
+    model = Message(content, "a model", _DOCUMENTATION["model"])
+    inside = model.message(7)
+    if inside is None:
+        raise DamagedError("no graph in it")
+    if model.integer(1) not in _IR_VERSIONS:
+        raise UnsupportedError("a file of another version of the format")
+    opsets = [Message(opset, "an opset") for opset in model.messages(8)]
+    if [(opset.text(1), opset.integer(2)) for opset in opsets] not in ([("", OPSET)], [("ai.onnx", OPSET)]):
+        raise UnsupportedError(f"operators of other versions than ONNX's opset {OPSET}")
+    metadata: dict[str, str] = {}
+    for entry in [Message(entry, "an entry of the metadata") for entry in model.messages(14)]:
+        key = entry.text(1)
+        if key in metadata:
+            raise UnsupportedError(f"two entries {shortened(key)} in the metadata")
+        metadata[key] = entry.text(2)
+    model.done()
+    graph = Message(inside, "a graph", _DOCUMENTATION["graph"])
+    constants: dict[str, Array] = {}
+    for message in graph.messages(5):
+        name, values = _tensor(message)
+        if name in constants:
+            raise UnsupportedError(f"two constants {shortened(name)}")
+        constants[name] = values
+    read = Graph(
+        nodes=tuple(_node(message) for message in graph.messages(1)),
+        constants=constants,
+        inputs=tuple(_port(message) for message in graph.messages(11)),
+        outputs=tuple(_port(message) for message in graph.messages(12)),
+        metadata=metadata,
+    )
+    graph.done()
+    return read
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, at
+def _port(message: memoryview) -> Port:
+    port = Message(message, "an input or output", (3, 4))
+    name, kind = port.text(1), port.message(2)
+    port.done()
+    if kind is None:
+        return Port(name, None, None)
+    of = Message(kind, "a type", (6,))
+    tensor = of.message(1)
+    of.done()
+    if tensor is None:
+        return Port(name, None, None)
+    of = Message(tensor, "a tensor's type")
+    number, shape = of.integer(1), of.message(2)
+    of.done()
+    if shape is None:
+        return Port(name, number, None)
+    sizes: list[int | str] = []
+    for dimension in [Message(dimension, "a size", (3,)) for dimension in Message(shape, "a shape").messages(1)]:
+        value, called = dimension.integer(1), dimension.text(2)
+        sizes.append(called if value is None else value)
+    return Port(name, number, tuple(sizes))
 
 
-def _signed(value: int | bytes) -> int:
-    if isinstance(value, bytes):
-        raise TypeError("a number was expected")
-    return value - (1 << 64) if value >> 63 else value
+def _tensor(message: memoryview) -> tuple[str, Array]:
+    tensor = Message(message, "a constant", _DOCUMENTATION["tensor"])
+    name, shape, kind = tensor.text(8), tensor.integers(1), tensor.integer(2)
+    try:
+        values = _values(tensor, shape, kind)
+        tensor.done()
+    except UnsupportedError as error:
+        raise UnsupportedError(f"the constant {shortened(name)}: {error}") from error
+    return name, values
 
 
-def _bytes(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise TypeError("a number where a message was expected")
-    return value
-
-
-def _numbers(values: list[int | bytes]) -> list[int]:
-    """Repeated integers: one each, or packed."""
-    numbers = []
-    for value in values:
-        if isinstance(value, int):
-            numbers.append(_signed(value))
-            continue
-        at = 0
-        while at < len(value):
-            number, at = _varint(value, at)
-            numbers.append(_signed(number))
-    return numbers
-
-
-def _all(fields: list[_Field], number: int) -> list[int | bytes]:
-    return [value for found, value in fields if found == number]
-
-
-def _value_names(graph: list[_Field], number: int) -> list[str]:
-    return [_bytes(_all(list(_fields(_bytes(value))), 1)[0]).decode() for value in _all(graph, number)]
-
-
-def _tensor(message: bytes) -> tuple[str, Array]:
-    fields = list(_fields(message))
-    shape = _numbers(_all(fields, 1))
-    (kind,) = _numbers(_all(fields, 2))
-    dtype = np.dtype(_TYPES[kind])
-    raw = _all(fields, 9)
-    if raw:
-        values = np.frombuffer(_bytes(raw[0]), dtype)
-    elif _all(fields, 4):
-        values = np.frombuffer(b"".join(_bytes(value) for value in _all(fields, 4)), np.float32)
+def _values(tensor: Message, shape: list[int], kind: int | None) -> Array:
+    if kind not in _TYPES or tensor.integer(14) not in (None, 0):
+        raise UnsupportedError("of another type, or in another file")
+    if len(shape) > _HIGHEST_RANK or any(size < 0 for size in shape):
+        raise UnsupportedError("of a shape that cannot be")
+    dtype, count = np.dtype(_TYPES[kind]), math.prod(shape)
+    raw = tensor.message(9)
+    if raw is not None:
+        content = bytes(raw)
+    elif dtype == np.float32:
+        content = tensor.float_bytes(4)
     else:
-        values = np.array(_numbers(_all(fields, 5) or _all(fields, 7)), dtype)
-    name = _bytes(([*_all(fields, 8), b""])[0]).decode()
-    return name, values.reshape(shape)
+        numbers = np.array(tensor.integers(7 if kind == _INT64 else 5), np.int64)
+        content = numbers.astype(dtype).tobytes()
+        if dtype.kind == "f" or not np.array_equal(np.frombuffer(content, dtype), numbers):
+            raise UnsupportedError("with numbers that are written in another way, or out of range")
+    if len(content) != count * dtype.itemsize:
+        raise UnsupportedError(f"with {len(content)} bytes for {count} numbers")
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _node(message: bytes) -> Node:
-    fields = list(_fields(message))
-    texts = {number: tuple(_bytes(value).decode() for value in _all(fields, number)) for number in (1, 2, 3, 4)}
-    attributes = dict(_attribute(_bytes(value)) for value in _all(fields, 5))
-    return Node("".join(texts[3]), texts[4][0], texts[1], texts[2], attributes)
+def _node(message: memoryview) -> Node:
+    node = Message(message, "a node", _DOCUMENTATION["node"])
+    name, operator = node.text(3), node.text(4)
+    inputs, outputs = node.texts(1), node.texts(2)
+    attributes: dict[str, Any] = {}
+    try:
+        if node.text(7) not in ("", "ai.onnx"):
+            raise UnsupportedError(f"{shortened(operator)} that is none of ONNX's own operators")
+        for attribute in node.messages(5):
+            key, value = _attribute(attribute)
+            if key in attributes:
+                raise UnsupportedError(f"two attributes {shortened(key)}")
+            attributes[key] = value
+        node.done()
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{error}, node {shortened(name or ' '.join(outputs))}") from error
+    return Node(name, operator, inputs, outputs, attributes)
 
 
-def _attribute(message: bytes) -> tuple[str, Any]:
-    fields = list(_fields(message))
-    name = _bytes(_all(fields, 1)[0]).decode()
-    by_number = {number: _all(fields, number) for number in (2, 3, 4, 5, 7, 8)}
-    if by_number[2]:
-        return name, float(np.frombuffer(_bytes(by_number[2][0]), np.float32)[0])
-    if by_number[4]:
-        return name, _bytes(by_number[4][0]).decode()
-    if by_number[5]:
-        return name, _tensor(_bytes(by_number[5][0]))[1]
-    if by_number[7]:
-        return name, np.frombuffer(b"".join(_bytes(value) for value in by_number[7]), np.float32).tolist()
-    if by_number[8]:
-        return name, _numbers(by_number[8])
-    return name, _signed(by_number[3][0]) if by_number[3] else 0
+def _attribute(message: memoryview) -> tuple[str, Any]:
+    attribute = Message(message, "an attribute", (13,))
+    name, kind = attribute.text(1), attribute.integer(20)
+    value: Any = None
+    if kind == _FLOAT:
+        numbers = np.frombuffer(attribute.float_bytes(2), np.float32).tolist()
+        value = numbers[0] if len(numbers) == 1 else 0.0 if not numbers else None
+    elif kind == _INT:
+        value = attribute.integer(3) or 0
+    elif kind == _STRING:
+        value = attribute.text(4)
+    elif kind == _TENSOR:
+        inside = attribute.message(5)
+        value = None if inside is None else _tensor(inside)[1]
+    elif kind == _FLOATS:
+        value = tuple(np.frombuffer(attribute.float_bytes(7), np.float32).tolist())
+    elif kind == _INTS:
+        value = tuple(attribute.integers(8))
+    else:
+        return name, None
+    attribute.done()
+    return name, value

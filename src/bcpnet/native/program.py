@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bcpnet.native.expressions import Activation, Floats, UnsupportedError, Value
-from bcpnet.native.fusion import Sampling, Step, channels_of
+from bcpnet.native.fusion import Step
+from bcpnet.native.sizes import Doubled, MapSize
 from bcpnet.native.structures import (
     FRONT_EXPAND,
     FRONT_FRAME,
@@ -23,6 +24,7 @@ from bcpnet.native.structures import (
     CLayer,
     CProduct,
 )
+from bcpnet.native.values import Activation, Floats, Value
 
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
@@ -30,6 +32,7 @@ _RING = 65536
 _GOOD_ROWS = 16
 _LEAST_ROWS = 4  # where there would be nothing to do for some threads
 _SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last
+_BEHIND = 16  # floats behind a tensor that are read with its last vector, and not used: the widest vector's
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ class Placed:
 class Program:
     """Steps with their weights packed for vectors of `lanes` floats, in panels of up to `widest` vectors."""
 
-    def __init__(self, steps: list[Step], mean: float, lanes: int, widest: int) -> None:
-        """Packs; see `bcpnet.native.fusion.fuse` for `steps` and `mean`."""
-        self._steps, self._mean, self._lanes, self._widest = steps, mean, lanes, widest
-        self._kept: list[Floats] = []  # the packed weights, which the layers point at
+    def __init__(self, steps: list[Step], lanes: int, widest: int) -> None:
+        """Packs what `bcpnet.native.fusion.fuse` found."""
+        self._steps, self._lanes, self._widest = steps, lanes, widest
+        self._kept: dict[tuple[int, str], Floats] = {}  # the packed weights, which the layers point at
         self._layers = [self._packed(step) for step in steps]
         self._last_use = list(range(len(steps)))
         for index, step in enumerate(steps):
@@ -64,83 +67,54 @@ class Program:
                 self._last_use[used] = index
 
     def place(self, size_hw: tuple[int, int], threads: int) -> Placed:
-        """The layers for frames of that size; tensors share memory where one is done with before the next begins.
-
-        Raises:
-            UnsupportedError: a sum of maps whose sizes do not go together.
-        """
-        sizes, fronts = self._sizes(size_hw)
-        channels = [channels_of(step, self._steps) for step in self._steps]
-        lengths = [height * width * count for (height, width), count in zip(sizes, channels, strict=True)]
+        """The layers for frames of that size; tensors share memory where one is done with before the next begins."""
+        sizes = [_of_frame(step.size, size_hw) for step in self._steps]
+        lengths = [height * width * step.channels for (height, width), step in zip(sizes, self._steps, strict=True)]
         offsets, total = _offsets(lengths, self._last_use)
         memory = _aligned(total + 64)  # vectors may be read past the last channel
+        starts = [memory[offset:].ctypes.data for offset in offsets]
         layers = (CLayer * len(self._steps))()
         macs = 0
         for index, step in enumerate(self._steps):
             layer = layers[index]
             ctypes.pointer(layer)[0] = self._layers[index]
-            layer.height, layer.width = fronts[index]
+            front = _of_frame(step.front_size, size_hw)
+            layer.height, layer.width = front
             layer.out_height, layer.out_width = sizes[index]
             layer.frame_height, layer.frame_width = size_hw
             for at, source in enumerate(step.sources):
                 if source.step is None:
                     continue
-                layer.sources[at].data = memory[offsets[source.step] :].ctypes.data
+                layer.sources[at].data, layer.sources[at].floats = starts[source.step], lengths[source.step] + _BEHIND
                 layer.sources[at].height, layer.sources[at].width = sizes[source.step]
             if step.residual is not None:
-                layer.residual = memory[offsets[step.residual] :].ctypes.data
+                layer.residual, layer.residual_floats = starts[step.residual], lengths[step.residual] + _BEHIND
             if step.gate is not None:
-                layer.gate = memory[offsets[step.gate] :].ctypes.data
-            layer.out = memory[offsets[index] :].ctypes.data
+                layer.gate, layer.gate_floats = starts[step.gate], lengths[step.gate] + _BEHIND
+            layer.out, layer.out_floats = starts[index], lengths[index]
             layer.tile_height, layer.tile_width = _tile(layer, threads)
-            macs += _macs(step, fronts[index], sizes[index])
-        last = len(self._steps) - 1
-        logits = memory[offsets[last] :][: lengths[last]].reshape(*sizes[last], channels[last])
+            macs += _macs(step, front, sizes[index])
+        logits = memory[offsets[-1] :][: lengths[-1]].reshape(*sizes[-1], self._steps[-1].channels)
         return Placed(layers, logits, memory.nbytes, macs, memory)
 
-    def _sizes(self, size_hw: tuple[int, int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Of each step: height and width of its output, and of its front."""
-        sizes: list[tuple[int, int]] = []
-        fronts: list[tuple[int, int]] = []
-        for step in self._steps:
-            first = step.sources[0]
-            if first.step is None:
-                front = _halved(size_hw)
-            else:
-                whole = [sizes[source.step or 0] for source in step.sources if source.sampling is Sampling.SAME]
-                front = whole[0] if whole else _halved(sizes[first.step])
-            for source in step.sources:
-                given = size_hw if source.step is None else sizes[source.step]
-                seen = _halved(given) if source.sampling is Sampling.POOLED or source.step is None else given
-                if seen != (_halved(front) if source.sampling is Sampling.UPSAMPLED else front):
-                    raise UnsupportedError(f"a sum of maps of {front} and {given}, node {step.node}")
-            if step.squeeze:
-                sizes.append((1, 1))
-                fronts.append(front)
-                continue
-            out = _halved(front) if step.pool or (step.depthwise and step.depthwise.stride == 2) else front
-            sizes.append(out)
-            fronts.append(front)
-        return sizes, fronts
-
     def _packed(self, step: Step) -> CLayer:
-        layer = CLayer(mean=self._mean, n_sources=len(step.sources), kernel=1, stride=1)
+        layer = CLayer(mean=step.frame_mean, n_sources=len(step.sources), kernel=1, stride=1)
         for at, source in enumerate(step.sources):
             layer.sources[at].sampling, layer.sources[at].factor = source.sampling, source.factor
         if step.project is None:
-            layer.kind, layer.channels = POOL if step.pool else SCALE, channels_of(step, self._steps)
+            layer.kind, layer.channels = POOL if step.pool else SCALE, step.channels
             return layer
         layer.project = self._product(step.project)
         if step.squeeze:
             assert step.expand is not None
-            layer.kind, layer.channels = GATE, step.expand.weights.shape[1]
+            layer.kind, layer.channels = GATE, step.front_channels
             layer.expand = self._product(step.expand)
             return layer
         if step.depthwise is None:
             layer.kind = POINTWISE
             layer.front = FRONT_FRAME if step.sources[0].step is None else FRONT_SUM
             return layer
-        layer.kind, layer.channels = SEPARABLE, len(step.depthwise.weights)
+        layer.kind, layer.channels = SEPARABLE, step.front_channels
         layer.front_activation = _c_activation(step.front_activation)
         layer.front = FRONT_SUM
         if step.expand is not None:
@@ -148,37 +122,54 @@ class Program:
             layer.expand = self._product(step.expand)
         kernel = step.depthwise.weights.shape[2]
         layer.kernel, layer.stride = kernel, step.depthwise.stride
-        layer.depthwise = self._keep(self._whole(step.depthwise.weights.reshape(-1, kernel * kernel).T))
-        layer.depthwise_bias = self._keep(self._whole(step.depthwise.bias[None]))
+        taps, bias = (
+            self._kept_once(step.depthwise.weights, self._taps),
+            self._kept_once(step.depthwise.bias, self._whole),
+        )
+        layer.depthwise, layer.depthwise_floats = taps.ctypes.data, taps.size
+        layer.depthwise_bias, layer.depthwise_bias_floats = bias.ctypes.data, bias.size
         layer.depthwise_activation = _c_activation(step.depthwise.activation)
         return layer
 
     def _product(self, conv: Value) -> CProduct:
-        # Inputs in the order of the pixels: rows, columns, channels.
-        weights = self._whole(conv.weights.transpose(2, 3, 1, 0).reshape(-1, len(conv.weights)))
-        vectors, panels, at = weights.shape[1] // self._lanes, [], 0
-        while vectors:
-            taken = min(vectors, self._widest - (vectors == self._widest + 1))
-            panels.append(weights[:, at : at + taken * self._lanes].reshape(-1))
-            at, vectors = at + taken * self._lanes, vectors - taken
+        weights, bias = self._kept_once(conv.weights, self._panels), self._kept_once(conv.bias, self._whole)
         return CProduct(
-            self._keep(np.concatenate(panels)),
-            self._keep(self._whole(conv.bias[None])),
-            len(weights),
+            weights.ctypes.data,
+            bias.ctypes.data,
+            weights.size,
+            bias.size,
+            conv.weights[0].size,
             len(conv.weights),
             _c_activation(conv.activation),
         )
 
+    def _panels(self, weights: Floats) -> Floats:
+        """K x C x k x k, as matrix products read it: inputs in the order of the pixels, rows, columns, channels."""
+        columns = self._whole(weights.transpose(2, 3, 1, 0).reshape(-1, len(weights)))
+        vectors, panels, at = columns.shape[1] // self._lanes, [], 0
+        while vectors:
+            taken = min(vectors, self._widest - (vectors == self._widest + 1))
+            panels.append(columns[:, at : at + taken * self._lanes].reshape(-1))
+            at, vectors = at + taken * self._lanes, vectors - taken
+        return np.concatenate(panels)
+
+    def _taps(self, weights: Floats) -> Floats:
+        """C x 1 x k x k, as depthwise convolutions read it: taps, then channels."""
+        return self._whole(weights.reshape(len(weights), -1).T)
+
     def _whole(self, rows: Floats) -> Floats:
         """The last axis filled up with zeros to whole vectors."""
-        missing = -rows.shape[1] % self._lanes
-        return np.pad(rows, ((0, 0), (0, missing)))
+        missing = -rows.shape[-1] % self._lanes
+        return np.pad(rows, [(0, 0)] * (rows.ndim - 1) + [(0, missing)])
 
-    def _keep(self, values: Floats) -> int:
-        kept = _aligned(values.size)
-        kept[:] = values.reshape(-1)
-        self._kept.append(kept)
-        return kept.ctypes.data
+    def _kept_once(self, values: Floats, pack: Callable[[Floats], Floats]) -> Floats:
+        """`values` packed and aligned; those that several steps use, once."""
+        key = id(values), pack.__name__
+        if key not in self._kept:
+            packed = pack(values)
+            self._kept[key] = _aligned(packed.size)
+            self._kept[key][:] = packed.reshape(-1)
+        return self._kept[key]
 
 
 def _used(step: Step) -> list[int]:
@@ -186,8 +177,14 @@ def _used(step: Step) -> list[int]:
     return [index for index in used if index is not None]
 
 
-def _halved(size_hw: tuple[int, int]) -> tuple[int, int]:
-    return -(-size_hw[0] // 2), -(-size_hw[1] // 2)
+def _of_frame(size: MapSize | None, size_hw: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a map for a frame of that size."""
+    if size is None:
+        return 1, 1
+    height, width = size
+    assert not isinstance(height, Doubled)
+    assert not isinstance(width, Doubled)
+    return height.of(size_hw[0]), width.of(size_hw[1])
 
 
 def _aligned(length: int) -> Floats:

@@ -3,65 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.cityscapes_submission import write_cityscapes
-from bcpnet.media.sources import BadFrame, Frame, MediaItem, VideoWriter, frames, save_class_map, save_image, video_info
-from bcpnet.media.video import ALL, Cut, Sound
+from bcpnet.media.cityscapes_submission import submission_path, write_cityscapes
+from bcpnet.media.images import save_class_map, save_image
+from bcpnet.media.sources import BadFrame, Frame, MediaItem, frames
+from bcpnet.media.video import ALL, Cut, Sound, VideoWriter, video_info
 from bcpnet.pipeline import ordered_map
+from bcpnet.prediction.outputs import Kind as Kind
+from bcpnet.prediction.outputs import Outputs as Outputs
+from bcpnet.prediction.videos import Videos
 from bcpnet.segmenter import Segmentation, Segmenter
 
-Kind = Literal["overlay", "classmap", "ids", "colour"]
-
-_EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids")  # of a video, too; the others are videos then
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What is written of every frame, and where.
-
-    Attributes:
-        folder: made when the first result is written.
-        kinds: overlay = STEM_overlay.jpg, or .mp4 for a video; colour = STEM_colour.png or .mp4; classmap = index
-            PNG STEM.png and ids = grey PNG STEM_ids.png, at the frame's own size.
-        opacity: of the colours in overlays, 0 to 1.
-        cityscapes: whether to write label-id PNGs, too, as `bcpnet.media.cityscapes_submission.write_cityscapes` does.
-        video_kinds: what is written of videos; None = `kinds`.
-        palette: of overlays: clear = `bcpnet.drawing.clear_colours`, dataset = the colours of the weights' classes.
-        legend: whether overlays have one, in a corner.
-    """
-
-    folder: Path
-    kinds: Sequence[Kind] = ()
-    opacity: float = 0.5
-    cityscapes: bool = False
-    video_kinds: Sequence[Kind] | None = None
-    palette: draw.Palette = "clear"
-    legend: bool = True
-
-    def kinds_of(self, item: MediaItem) -> Sequence[Kind]:
-        """What is written of a file."""
-        return self.kinds if self.video_kinds is None or not item.is_video else self.video_kinds
-
-    def path(self, kind: Kind, stem: str, is_video: bool) -> Path:
-        """Where a result goes."""
-        if kind == "classmap":
-            return self.folder / f"{stem}.png"
-        if kind == "ids":
-            return self.folder / f"{stem}_ids.png"
-        suffix = ".mp4" if is_video else ".jpg" if kind == "overlay" else ".png"
-        return self.folder / f"{stem}_{kind}{suffix}"
+_IS_A_SOURCE = "is a source and would be overwritten: choose another --out"
+_EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; others are videos then
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +39,18 @@ class Prediction:
         frame: the decoded frame.
         segmentation: what the network sees in it.
         pictures: H x W x 3 uint8 RGB by kind, of those that were drawn ("overlay", "colour").
+        files: those written that hold its results; of a video, also the videos that it is in.
+        description: what `describe` made of it.
         timings_ms: milliseconds by stage, each as measured in the thread that it ran in: "decode", "pre", "network",
-            "post", "draw", "write". The stages of several frames overlap: their sum is not the time between frames.
+            "post", "confidence" and "describe" where they are asked for, "draw", "write". The stages of several frames
+            overlap: their sum is not the time between frames.
     """
 
     frame: Frame
     segmentation: Segmentation
     pictures: dict[Kind, npt.NDArray[np.uint8]]
+    files: list[Path]
+    description: Any
     timings_ms: dict[str, float]
 
     @property
@@ -103,7 +75,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def predict(
-    items: Sequence[MediaItem], segmenter: Segmenter, outputs: Outputs, workers: int = 1, cut: Cut = ALL
+    items: Sequence[MediaItem],
+    segmenter: Segmenter,
+    outputs: Outputs,
+    workers: int = 1,
+    cut: Cut = ALL,
+    check: Callable[[], None] | None = None,
+    describe: Callable[[Segmentation], Any] | None = None,
 ) -> Generator[Prediction | BadFrame, None, None]:
     """Segments every frame of `items` and writes `outputs`; yields the frames in order as they are done.
 
@@ -111,8 +89,12 @@ def predict(
     thread encodes videos. At most 2 x workers + 1 frames are held. A video is whole once the first frame of the next
     item comes; it is dropped where an error, or `close`, ends the iteration before, and kept, with the frames done
     until then, where KeyboardInterrupt does (if it comes in your own loop, `throw` it in). A video has the times of its
-    source's frames and, where MP4 takes it, its sound. Where a video's size changes, a BadFrame says so, and the videos
-    written hold the frames of its first size. Close the generator to stop early, as `bcpnet.pipeline.ordered_map` says.
+    source's frames and, where MP4 takes it, its sound. Close the generator to stop early, as
+    `bcpnet.pipeline.ordered_map` says.
+
+    A BadFrame says what cannot be read, segmented or written, and the rest goes on: other frames, other results of the
+    same frame, whose Prediction comes after it. Where a video's size changes, the videos written hold the frames of its
+    first size. A file that is there and that bcpnet did not write is kept, and told; so is a source.
 
     Args:
         items: from `find_media`.
@@ -120,32 +102,37 @@ def predict(
         outputs: what to write.
         workers: number of frames worked on at once.
         cut: which frames of the videos.
+        check: called several times a second; what it raises ends the iteration.
+        describe: what else to make of each result, in the thread that segments it.
 
     Raises:
         Stopped: for KeyboardInterrupt where videos are kept.
-        UsageError: two results, or a result and a source, share a file; told before anything is written if it can be.
-        InputError: a result cannot be written. What cannot be read comes as a BadFrame instead.
+        UsageError: two results, or a result and a source, share a file, as far as is known before the first frame.
+        InputError: nothing can be written in the folder of `outputs`.
     """
-    run = _Run(segmenter, outputs, cut, frozenset(item.path.resolve() for item in items))
+    run = _Run(segmenter, outputs, cut, frozenset(item.path.resolve() for item in items), describe)
+    if outputs.kinds or outputs.video_kinds or outputs.cityscapes:
+        outputs.check_folder()
     run.check_targets(items)
-    with closing(ordered_map(run.work, frames(items, cut), workers)) as results:
+    with closing(ordered_map(run.work, frames(items, cut), workers, check)) as results:
         for item, of_item in groupby(results, key=lambda result: result.item):
-            encoders: dict[Kind, VideoWriter] = {}
+            videos: Videos[Kind] = Videos(run.open_video)
             try:
-                yield from run.encode(item, of_item, encoders)
+                yield from run.encode(item, of_item, videos)
             except KeyboardInterrupt as stop:
-                kept = [encoder for encoder in encoders.values() if encoder.is_written]
+                kept = [writer for writer in videos.writers.values() if writer.is_written]
                 if kept:
-                    raise Stopped([encoder.path for encoder in kept], kept[0].frames) from stop
+                    raise Stopped([writer.path for writer in kept], kept[0].frames) from stop
                 raise
 
 
-def _changed(frame: Frame) -> InputError:
-    height, width, _ = frame.image.shape
-    return InputError(
-        f"{frame.item.path}: its size changes to {height}x{width} at frame {frame.index}: what is of another size than "
-        "at the start is left out of the videos"
-    )
+@dataclass(frozen=True)
+class _Done:
+    """What came of a frame: the prediction, if there is one, and what went wrong."""
+
+    item: MediaItem
+    prediction: Prediction | None
+    errors: list[InputError]
 
 
 @dataclass(frozen=True)
@@ -154,6 +141,7 @@ class _Run:
     outputs: Outputs
     cut: Cut
     sources: frozenset[Path]
+    describe: Callable[[Segmentation], Any] | None
 
     def check_targets(self, items: Sequence[MediaItem]) -> None:
         """Raises UsageError where two results, or a result and a source, share a name, as far as is known yet."""
@@ -162,19 +150,90 @@ class _Run:
             for kind in set(self.outputs.kinds_of(item)):
                 if kind in _EVERY_FRAME_A_PNG and item.is_video:
                     continue
-                target = self._target(kind, item.stem, item.is_video)
+                target = self.outputs.path(kind, item.stem, item.is_video)
+                if target.resolve() in self.sources:
+                    raise UsageError(f"{target}: {_IS_A_SOURCE}")
                 if target in seen:
                     raise UsageError(f"two results would be called {target.name}: save these kinds separately")
                 seen.add(target)
 
-    def work(self, frame: Frame | BadFrame) -> Prediction | BadFrame:
+    def work(self, frame: Frame | BadFrame) -> _Done:
         """Segments, draws, and writes all but videos."""
         if isinstance(frame, BadFrame):
-            return frame
-        segmentation = self.segmenter(frame.image)
+            return _Done(frame.item, None, [frame.error])
+        try:
+            segmentation = self._sure(frame, self.segmenter(frame.image))
+            start = time.perf_counter()
+            description = None if self.describe is None else self.describe(segmentation)
+            described = time.perf_counter()
+            pictures = self._draw(frame, segmentation)
+        except UsageError:
+            raise
+        except (InputError, MemoryError) as error:
+            height, width, _ = frame.image.shape
+            no_memory = f"not enough memory for {height}x{width} pixels ({error})"
+            why = no_memory if isinstance(error, MemoryError) else str(error)
+            return _Done(frame.item, None, [InputError(f"{frame.item.path}: {why}")])
+        drawn = time.perf_counter()
+        files, errors = self._write(frame, segmentation, pictures)
+        timings_ms = {
+            "decode": frame.decode_ms,
+            **segmentation.timings_ms,
+            **({} if self.describe is None else {"describe": 1000 * (described - start)}),
+            "draw": 1000 * (drawn - described),
+            "write": 1000 * (time.perf_counter() - drawn),
+        }
+        return _Done(frame.item, Prediction(frame, segmentation, pictures, files, description, timings_ms), errors)
+
+    def encode(
+        self, item: MediaItem, results: Iterable[_Done], videos: Videos[Kind]
+    ) -> Iterator[Prediction | BadFrame]:
+        """Passes on the results of one file; of a video, writes their pictures."""
+        start_s = Fraction(0)
+        with videos:
+            for done in results:
+                errors, prediction = done.errors, done.prediction
+                if item.is_video and prediction is not None and prediction.pictures:
+                    start = time.perf_counter()
+                    frame = prediction.frame
+                    if self.cut.start_s and not videos.writers:
+                        start_s = frame.time_s
+                    errors = errors + videos.write(frame, frame.time_s - start_s, prediction.pictures)
+                    prediction.files.extend(writer.path for writer in videos.writers.values())
+                    prediction.timings_ms["write"] += 1000 * (time.perf_counter() - start)
+                yield from (BadFrame(item, error) for error in errors)
+                if prediction is not None:
+                    yield prediction
+        yield from (BadFrame(item, error) for error in videos.errors)
+
+    def open_video(self, kind: Kind, frame: Frame) -> VideoWriter:
+        """For the frames of a source, of which that is the first."""
+        path = frame.item.path
+        target = self._checked(self.outputs.path(kind, frame.item.stem, True))
+        info = video_info(path)
+        height, width, _ = frame.image.shape
+        start_s = frame.time_s if self.cut.start_s else Fraction(0)
+        return VideoWriter(
+            target,
+            (height, width),
+            info.fps / self.cut.every,
+            time_base=info.time_base,
+            pixel_aspect=info.pixel_aspect,
+            sound=Sound(path, start_s, self.cut.end_s),
+        )
+
+    def _sure(self, frame: Frame, segmentation: Segmentation) -> Segmentation:
+        """With the confidence, where it is asked for, and without the classes that are below the least one."""
+        minimum = self.outputs.min_confidence
+        if minimum or "confidence" in self.outputs.kinds_of(frame.item):
+            start = time.perf_counter()
+            segmentation = segmentation.with_min_confidence(minimum)
+            segmentation.timings_ms["confidence"] = 1000 * (time.perf_counter() - start)
+        return segmentation
+
+    def _draw(self, frame: Frame, segmentation: Segmentation) -> dict[Kind, npt.NDArray[np.uint8]]:
         class_map, classes = segmentation.class_map, segmentation.classes
         kinds = self.outputs.kinds_of(frame.item)
-        start = time.perf_counter()
         pictures: dict[Kind, npt.NDArray[np.uint8]] = {}
         if "overlay" in kinds:
             colours = draw.palette_colours(self.outputs.palette, classes.names, classes.colours)
@@ -183,60 +242,40 @@ class _Run:
             )
         if "colour" in kinds:
             pictures["colour"] = draw.colour_map(class_map, classes.palette())
-        drawn = time.perf_counter()
-        for kind, picture in pictures.items():
-            if not frame.item.is_video:
-                save_image(self._target(kind, frame.stem, False), picture)
+        return pictures
+
+    def _write(
+        self, frame: Frame, segmentation: Segmentation, pictures: dict[Kind, npt.NDArray[np.uint8]]
+    ) -> tuple[list[Path], list[InputError]]:
+        """Writes what is one file a frame: the files, and why some could not be written."""
+        class_map, classes = segmentation.class_map, segmentation.classes
+        kinds = self.outputs.kinds_of(frame.item)
+        writes: dict[Path, Callable[[Path], object]] = {}
+        if not frame.item.is_video:
+            for kind, picture in pictures.items():
+                writes[self.outputs.path(kind, frame.stem, False)] = partial(save_image, image=picture)
         if "classmap" in kinds:
-            save_class_map(self._target("classmap", frame.stem, False), class_map, classes.palette())
+            target = self.outputs.path("classmap", frame.stem, False)
+            writes[target] = partial(save_class_map, class_map=class_map, palette=classes.palette())
         if "ids" in kinds:
-            save_class_map(self._target("ids", frame.stem, False), class_map)
+            writes[self.outputs.path("ids", frame.stem, False)] = partial(save_class_map, class_map=class_map)
+        if "confidence" in kinds:
+            target = self.outputs.path("confidence", frame.stem, False)
+            writes[target] = partial(save_image, image=segmentation.confidence)
         if self.outputs.cityscapes:
-            write_cityscapes(self.outputs.folder, frame.stem, class_map)
-        timings_ms = {
-            "decode": frame.decode_ms,
-            **segmentation.timings_ms,
-            "draw": 1000 * (drawn - start),
-            "write": 1000 * (time.perf_counter() - drawn),
-        }
-        return Prediction(frame, segmentation, pictures, timings_ms)
+            target = submission_path(self.outputs.folder, frame.stem)
+            writes[target] = lambda _: write_cityscapes(self.outputs.folder, frame.stem, class_map)
+        files, errors = [], []
+        for target, write in writes.items():
+            try:
+                write(self._checked(target))
+                files.append(target)
+            except InputError as error:
+                errors.append(error)
+        return files, errors
 
-    def encode(
-        self, item: MediaItem, results: Iterable[Prediction | BadFrame], encoders: dict[Kind, VideoWriter]
-    ) -> Iterator[Prediction | BadFrame]:
-        """Passes on the results of one file; of a video, writes their pictures, with `encoders` that it opens."""
-        with ExitStack() as stack:
-            shapes: list[tuple[int, ...]] = []  # of its frames, as they change
-            for result in results:
-                if not item.is_video or isinstance(result, BadFrame) or not result.pictures:
-                    yield result
-                    continue
-                frame = result.frame
-                if frame.image.shape not in shapes:
-                    shapes.append(frame.image.shape)
-                    if len(shapes) == 2:
-                        yield BadFrame(item, _changed(frame))
-                if frame.image.shape == shapes[0]:
-                    start = time.perf_counter()
-                    if not encoders:
-                        start_s = frame.time_s if self.cut.start_s else Fraction(0)
-                        for kind in result.pictures:
-                            encoders[kind] = stack.enter_context(self._encoder(kind, frame, start_s))
-                    for kind, picture in result.pictures.items():
-                        encoders[kind].write(picture, frame.time_s - start_s)
-                    result.timings_ms["write"] += 1000 * (time.perf_counter() - start)
-                yield result
-
-    def _encoder(self, kind: Kind, frame: Frame, start_s: Fraction) -> VideoWriter:
-        path = frame.item.path
-        info = video_info(path)
-        height, width, _ = frame.image.shape
-        sound = Sound(path, start_s, self.cut.end_s)
-        target = self._target(kind, frame.item.stem, True)
-        return VideoWriter(target, (height, width), info.fps / self.cut.every, time_base=info.time_base, sound=sound)
-
-    def _target(self, kind: Kind, stem: str, is_video: bool) -> Path:
-        path = self.outputs.path(kind, stem, is_video)
+    def _checked(self, path: Path) -> Path:
         if path.resolve() in self.sources:
-            raise UsageError(f"{path}: is a source and would be overwritten: choose another --out")
+            raise InputError(f"{path}: {_IS_A_SOURCE}")
+        self.outputs.keep_foreign(path)
         return path

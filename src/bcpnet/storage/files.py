@@ -10,6 +10,8 @@ from pathlib import Path
 
 from bcpnet.errors import InputError
 
+_unfinished: set[Path] = set()
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -24,6 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _unfinished.add(temporary)
         yield temporary
         # The rename must not outlive the data after a power cut.
         with temporary.open("r+b") as file:
@@ -33,6 +36,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
     finally:
         with suppress(OSError):  # such as a file in the place of the folder: the error above says so
+            temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def remove_unfinished() -> None:
+    """For a process that ends at once: removes the temporary files of all that is being written."""
+    for temporary in list(_unfinished):
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 

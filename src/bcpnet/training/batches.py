@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -10,19 +11,17 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
-from torch.utils.data import Dataset as TorchDataset
 
 from bcpnet.data.base import Dataset, Sample
 from bcpnet.errors import InputError
 from bcpnet.frames.preprocess import network_size_hw
 from bcpnet.labels import IGNORE
-from bcpnet.training.interrupts import leave_to_parent
+from bcpnet.pipeline import ordered_map
 
 _MEMORY_BYTES = 4 << 30  # what needs less is decoded once and kept
 
 
-class RunSampler(Sampler[list[int]]):
+class RunSampler:
     """The micro-batches of a whole run on one device, from any step on."""
 
     def __init__(
@@ -122,8 +121,13 @@ class Example(NamedTuple):
         soft = None if self.soft is None else self.soft.to(device, non_blocking=True)
         return Example(self.image.to(device, non_blocking=True), self.label.to(device, non_blocking=True), soft)
 
+    def pinned(self) -> Example:
+        """In memory that a GPU copies from by itself."""
+        soft = None if self.soft is None else self.soft.pin_memory()
+        return Example(self.image.pin_memory(), self.label.pin_memory(), soft)
 
-class Examples(TorchDataset[Example]):
+
+class Examples:
     """A dataset's samples as tensors, those of a second one without labels behind them."""
 
     def __init__(
@@ -165,28 +169,11 @@ class Examples(TorchDataset[Example]):
         return torch.from_numpy(np.array(self.soft[index - before]) if index >= before else np.zeros_like(self.soft[0]))
 
 
-class _Handed(TorchDataset["Example | InputError"]):
-    """Samples for another process; there an error is handed over as a value, for DataLoader would add its traceback."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.examples = examples
-
-    def __getitem__(self, index: int) -> Example | InputError:
-        try:
-            return self.examples[index]
-        except InputError as error:
-            return error
-
-
-def _as_they_are(examples: list[Example | InputError]) -> list[Example | InputError]:
-    return examples
-
-
 class Batches:
-    """Feeds a run. What fits in memory is decoded once and kept on the device; else processes read ahead."""
+    """Feeds a run. What fits in memory is decoded once and kept on the device; else threads read ahead."""
 
     def __init__(self, examples: Examples, device: torch.device, workers: int) -> None:
-        """Reads all examples if they fit. Raises InputError for a broken sample."""
+        """Reads all examples if they fit; else so many `workers` will. Raises InputError for a broken sample."""
         self.examples, self.device, self.workers = examples, device, workers
         self._kept: list[Example] | None = None
         if sum(tensor.numel() for tensor in examples[0] if tensor is not None) * len(examples) <= _MEMORY_BYTES:
@@ -199,30 +186,22 @@ class Batches:
             counts += torch.bincount(example.label.flatten(), minlength=256).cpu()
         return counts[: len(self.examples.dataset.classes)]
 
-    def run(self, sampler: RunSampler) -> Iterator[list[Example]]:
-        """Examples on the device, a list for each list of `sampler`. Raises InputError as reading."""
+    def run(self, sampler: RunSampler) -> Generator[list[Example], None, None]:
+        """Examples on the device, a list for each list of `sampler`. Raises InputError as reading.
+
+        Where threads read ahead, close it: they end then.
+        """
         if self._kept is not None:
             for indices in sampler:
                 yield [self._kept[index] for index in indices]
             return
-        loader = DataLoader(
-            _Handed(self.examples),
-            batch_sampler=sampler,
-            num_workers=self.workers,
-            collate_fn=_as_they_are,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=_start_worker,
-            generator=torch.Generator(),  # else it draws from the global one, and a resumed run would differ
-        )
-        for handed in loader:
-            examples = []
-            for example in handed:
-                if isinstance(example, InputError):
-                    raise example
-                examples.append(example.to(self.device))
-            yield examples
+        # Threads, not processes: decoding leaves Python's lock, and shared memory, of which containers have little,
+        # is not needed.
+        ahead = ordered_map(self._read, sampler, self.workers) if self.workers else map(self._read, sampler)
+        with closing(ahead) if isinstance(ahead, Generator) else nullcontext():
+            for examples in ahead:
+                yield [example.to(self.device) for example in examples]
 
-
-def _start_worker(worker: int) -> None:
-    del worker
-    leave_to_parent()
+    def _read(self, indices: list[int]) -> list[Example]:
+        examples = [self.examples[index] for index in indices]
+        return [example.pinned() for example in examples] if self.device.type == "cuda" else examples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipe import Recipe
 from bcpnet.training.resume import check_run
 from bcpnet.training.run_folder import SOFT_LABELS, data_of, end_epoch, metadata_of, open_run, save
+from bcpnet.training.run_lock import run_lock
 from bcpnet.training.soft_labels import soft_labels_of
 from bcpnet.training.step import optimizer_step
 from bcpnet.training.validate import validate
@@ -88,9 +90,9 @@ def fit(
         report: called in the first process, on a CPU after every step, on a GPU every half second and after epochs.
 
     Raises:
-        UsageError: `run` already holds a run and `resume` is not set, or it was started with another recipe; the
-            recipe requires pre-trained weights or a teacher and has none; `val` holds images of `train`; devices that
-            are not there.
+        UsageError: `run` already holds a run and `resume` is not set, it was started with another recipe, or another
+            training writes there; the recipe requires pre-trained weights or a teacher and has none; `val` holds
+            images of `train`; a single class; devices that are not there.
         InputError: unreadable data, weights or state; a state of other data; a loss that is no finite number; a folder
             that cannot be written; memory that does not suffice; another process that failed.
         RunInterruptedError: Ctrl-C or SIGTERM arrived; the state has been saved.
@@ -103,9 +105,11 @@ def fit(
         raise UsageError("the recipe wants images without labels: name their folder")
     recipe = recipe.with_absolute_paths()
     check_run(recipe, run, resume)
-    _check_unseen(train, val)
+    _check_data(train, val)
     fabric = _launch(recipe, devices, accelerator)
-    with clear_failures(fabric):
+    with clear_failures(fabric), run_lock(run) if fabric.is_global_zero else nullcontext():
+        if fabric.is_global_zero:  # by now another training may have been there
+            check_run(recipe, run, resume)
         trained = _train(fabric, recipe, train, val, run, resume, report)
     if not fabric.is_global_zero:
         raise SystemExit(0)
@@ -157,7 +161,7 @@ def _train(
     earlier = trained.seconds
     miou = None
     try:
-        with interrupts() as interrupted:
+        with closing(feed), interrupts() as interrupted:
             for step in range(first, steps):
                 if step in ahead:
                     trained.end_step(optimizer_step(trained, recipe, feed, learning_rate(recipe, step, steps), weights))
@@ -197,8 +201,12 @@ def _train(
     return trained
 
 
-def _check_unseen(train: Dataset, val: Dataset | None) -> None:
-    """Raises UsageError where images that are trained on are scored: that would mean nothing."""
+def _check_data(train: Dataset, val: Dataset | None) -> None:
+    """Raises UsageError where a score would mean nothing: of a single class, or of images that are trained on."""
+    if len(train.classes) < 2:
+        raise UsageError(
+            f"one class, {train.classes.names[0]}: there is nothing to tell it from; name what else there is"
+        )
     if isinstance(train, FileDataset) and isinstance(val, FileDataset):
         both = {item.image for item in train.items} & {item.image for item in val.items}
         if both:

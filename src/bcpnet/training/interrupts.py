@@ -33,9 +33,3 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def leave_to_parent() -> None:
-    """For a worker process: Ctrl-C and SIGTERM may reach the whole group; the main process saves and ends the rest."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)

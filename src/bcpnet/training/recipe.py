@@ -59,7 +59,7 @@ class Recipe:
         precision: "32-true", "bf16-mixed" or "16-mixed".
         eval_epochs: epochs between evaluations.
         save_seconds: a resumable state is saved at least this often.
-        workers: processes that read images, for datasets too large to be kept in memory.
+        workers: threads that read images ahead, for datasets too large to be kept in memory; 0 for none.
         seed: of everything random.
     """
 

@@ -1,12 +1,15 @@
 """The weights that ship: for each NAME a NAME.onnx, its model card NAME.md, its figures NAME.json, and its source.
 
-The source is a NAME.safetensors, or for quantised weights the .onnx of another name.
+The source is a NAME.safetensors, or for quantised weights the .onnx of another name. SHA256SUMS has the digests of the
+.onnx files (`sha256sum -c SHA256SUMS`), by which copies of them are known.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bcpnet.errors import InputError, UsageError
@@ -42,6 +45,24 @@ def figures(name: str) -> Figures | None:
 def shipped() -> list[str]:
     """Names of the weights in this package, sorted."""
     return sorted(path.stem for path in _FOLDER.glob("[!.]*.onnx"))  # a hidden one is being written
+
+
+def is_shipped(path: Path) -> bool:
+    """Whether a .onnx file is one of those that ship, byte for byte, wherever it lies.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() in _digests()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror}") from error
+
+
+@cache
+def _digests() -> frozenset[str]:
+    path = _FOLDER / "SHA256SUMS"
+    return frozenset(path.read_text().split()[::2]) if path.is_file() else frozenset()
 
 
 def resolve(weights: str | Path, suffix: str) -> Path:

@@ -1,4 +1,4 @@
-"""Frames out of video files, each with its time."""
+"""Frames out of video files, each with its time, and what the files say of themselves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 import numpy.typing as npt
-from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
 
 from bcpnet.errors import InputError, UsageError
+from bcpnet.media.video.decode import Decoder
+from bcpnet.media.video.open import as_fraction, frames_per_second
+from bcpnet.media.video.upright import upright_of
+
+_ODDEST_ASPECT = 64  # of pixels; what is beyond it is damage
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,14 @@ class VideoInfo:
         size_hw: height and width of the frames that `read_video` yields, in pixels.
         frames: number of frames by the length the container states; None where it states none.
         time_base: the unit, in seconds, that the times of its frames are whole multiples of.
+        pixel_aspect: width of a pixel as it is shown, in heights of it.
     """
 
     fps: Fraction
     size_hw: tuple[int, int]
     frames: int | None
     time_base: Fraction
+    pixel_aspect: Fraction = Fraction(1)
 
     def frames_in(self, cut: Cut) -> int | None:
         """About how many frames `cut` takes; None where the length is unknown."""
@@ -95,19 +100,27 @@ def video_info(path: str | Path) -> VideoInfo:
         InputError: missing, not a video, no video stream, no frames.
     """
     path = Path(path)
-    with open_video(path) as container:
-        stream = container.streams.video[0]
-        fps = stream.average_rate or stream.guessed_rate or Fraction(25)
-        time_base = stream.time_base or 1 / fps
-        length = stream.duration * time_base if stream.duration else Fraction(container.duration or 0, av.time_base)
-    height, width, _ = next(read_video(path)).shape
-    return VideoInfo(fps, (height, width), round(length * fps) or None, time_base)
+    with Decoder(path, threads=1) as decoder:
+        frame, _ = next(decoder.frames(), (None, None))
+        if frame is None:
+            decoder.raise_if_damaged(0, whole=True)
+            raise InputError(f"{path}: a video without frames")
+        size_hw, aspect = (frame.height, frame.width), as_fraction(decoder.stream.sample_aspect_ratio)
+        if aspect is None or not 1 / _ODDEST_ASPECT <= aspect <= _ODDEST_ASPECT:
+            aspect = Fraction(1)
+        if upright_of(frame).transposed:
+            size_hw, aspect = size_hw[::-1], 1 / aspect
+        stream, duration = decoder.stream, decoder.container.duration or 0
+        fps = decoder.measured_rate() if not stream.average_rate else frames_per_second(stream)
+        time_base = as_fraction(stream.time_base) or 1 / fps
+        length = stream.duration * time_base if stream.duration else Fraction(duration, av.time_base)
+    return VideoInfo(fps, size_hw, max(0, round(length * fps)) or None, time_base, aspect)
 
 
 def read_video(path: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yields the frames of a video as H x W x 3 uint8, RGB, turned as its rotation metadata says.
+    """Yields the frames of a video as H x W x 3 uint8, RGB, turned and mirrored as its display matrix says.
 
-    A file that breaks midway yields the frames up to there, then raises.
+    A damaged file yields every frame that can be decoded, then raises.
 
     Raises:
         InputError: missing, not a video, no video stream, no frames, damaged or cut off.
@@ -121,93 +134,24 @@ def video_frames(path: str | Path, cut: Cut = ALL) -> Iterator[VideoFrame]:
     Raises:
         InputError: as `read_video`, or no frame at or after the cut's start.
     """
-    path = Path(path)
-    reformatter = VideoReformatter()  # kept: a new one for every 1080p frame takes 4 ms, this one 0.6
     count = 0
-    with open_video(path) as container:
-        try:
-            for frame, time_s in _decode_from(container, cut.start_s):
-                if cut.end_s is not None and time_s >= cut.end_s:
-                    break
-                if count % cut.every == 0:
-                    image = reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
-                    # Both count counter-clockwise.
-                    yield VideoFrame(np.ascontiguousarray(np.rot90(image, frame.rotation // 90)), count, time_s)
-                count += 1
-            else:
-                if count:
-                    _check_end(path, container, frame, count)
-        except av.FFmpegError as error:
-            raise InputError(f"{path}: damaged or cut off after {count} frames ({error.strerror})") from error
+    with Decoder(Path(path)) as decoder:
+        whole = True
+        for frame, time_s in decoder.frames(cut.start_s):
+            if cut.end_s is not None and time_s >= cut.end_s:
+                whole = False
+                break
+            if count % cut.every == 0:
+                image = decoder.image(frame)
+                if image is None:
+                    continue
+                yield VideoFrame(image, count, time_s)
+            count += 1
+        decoder.raise_if_damaged(count, whole)
         if count == 0:
             if not cut.start_s:
                 raise InputError(f"{path}: a video without frames")
             until = "" if cut.end_s is None else f" and before {float(cut.end_s):g} s"
-            length = f"; it is {container.duration / av.time_base:.2f} s long" if container.duration else ""
+            duration = decoder.container.duration
+            length = f"; it is {duration / av.time_base:.2f} s long" if duration else ""
             raise InputError(f"{path}: no frame from {float(cut.start_s):g} s on{until}{length}")
-
-
-def _decode_from(container: InputContainer, start_s: Fraction | float) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-    """Frames and times, from the first at or after `start_s`."""
-    if start_s:
-        container.seek(file_start(container) + int(start_s * av.time_base))  # to the key frame before
-        frames = _decode(container)
-        first = next(frames, None)
-        if first is not None and first[0].pts is not None and first[1] <= start_s:
-            if first[1] == start_s:
-                yield first
-            yield from (frame for frame in frames if frame[1] >= start_s)
-            return
-        container.seek(file_start(container))  # some formats have no index of their key frames
-    yield from (frame for frame in _decode(container) if frame[1] >= start_s)
-
-
-def _decode(container: InputContainer) -> Iterator[tuple[av.VideoFrame, Fraction]]:
-    stream = container.streams.video[0]
-    start_s = Fraction(file_start(container), av.time_base)
-    step_s = 1 / (stream.average_rate or stream.guessed_rate or Fraction(25))
-    time_s = -step_s
-    for frame in container.decode(stream):
-        # A frame without a time of its own, as some AVIs have, follows the one before.
-        if frame.pts is None or frame.time_base is None:
-            time_s += step_s
-        else:
-            time_s = frame.pts * frame.time_base - start_s
-        yield frame, time_s
-
-
-def file_start(container: InputContainer) -> int:
-    """The time on the container's clock that counts as 0, in microseconds: what comes before is not shown."""
-    return max(0, container.start_time or 0)
-
-
-def _check_end(path: Path, container: InputContainer, frame: av.VideoFrame, count: int) -> None:
-    # FFmpeg takes the end of a cut-off file for the end of the video. The number of frames the container
-    # states would not do: a trimmed video (edit list) rightly gives fewer.
-    stream = container.streams.video[0]
-    stated, fps = stream.duration, stream.average_rate
-    if stated and fps and stream.time_base and frame.pts is not None:
-        end = frame.pts - (stream.start_time or 0) + (frame.duration or 0)
-        missing = (stated - end) * stream.time_base * fps
-        if missing > 1.5:
-            raise InputError(f"{path}: cut off after {count} frames, some {round(missing)} before its end")
-
-
-def open_video(path: Path) -> InputContainer:
-    """Opens a file that has a video stream. Raises InputError for any other."""
-    try:
-        # Only this file: a name like "concat:x", or a playlist inside, must not make FFmpeg open others.
-        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except av.FFmpegError as error:
-        reason = "empty file" if path.is_file() and path.stat().st_size == 0 else error.strerror
-        raise InputError(f"{path}: cannot be read as a video ({reason})") from error
-    problem = None
-    if not container.streams.video:
-        problem = "has no video stream"
-    elif container.streams.video[0].codec_context is None:  # decoding it crashes PyAV 17
-        problem = "its video codec is unknown to this FFmpeg"
-    if problem:
-        container.close()
-        raise InputError(f"{path}: {problem}")
-    container.streams.video[0].thread_type = "AUTO"
-    return container

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import heapq
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import itemgetter
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import av
 from av import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Stream
 
-from bcpnet.media.video.read import file_start, open_video
+from bcpnet.media.video.open import as_fraction, file_start, open_video, picture_stream
+from bcpnet.storage.damaged import damage, reason
 
 
 @dataclass(frozen=True)
@@ -42,42 +45,81 @@ def lost_sound(path: str | Path) -> list[str]:
         return [_codec(stream) for stream in container.streams.audio if not _fits(stream, mp4)]
 
 
-def copied_packets(
-    sound: Sound, source: InputContainer, output: OutputContainer
-) -> Iterator[tuple[Fraction, Packet[Stream]]]:
-    """Adds streams for the sound to `output`; the packets to mux into it, each with its time in the video, in seconds.
+def add_sound(video: Path, sound: Sound, until_s: Fraction | None) -> str | None:
+    """Puts sound beside the pictures of an MP4, up to `until_s` of it; None = all.
 
-    A source that breaks ends the iteration: who reads its frames says so.
+    Returns why there is none or not all of it, where the source's sound is damaged; the pictures stay as they are.
     """
-    streams = {
-        stream.index: output.add_stream_from_template(stream)
-        for stream in source.streams.audio
-        if _fits(stream, output)
-    }
-    return _packets(sound, source, streams) if streams else iter(())
+    lost = None
+    both = video.with_name(f"{video.stem}.sound{video.suffix}")
+    try:
+        with (
+            open_video(sound.source) as source,
+            open_video(video) as pictures,
+            av.open(f"file:{both}", "w", format="mp4", options={"movflags": "+faststart"}) as output,
+        ):
+            output.metadata.update(pictures.metadata)
+            output.add_stream_from_template(picture_stream(pictures), opaque=True)
+            streams = {
+                stream.index: output.add_stream_from_template(stream)
+                for stream in source.streams.audio
+                if _fits(stream, output)
+            }
+            if not streams:
+                return None
+            heard = _heard(sound, source, streams, until_s)
+            for _, packet in heapq.merge(_shown(pictures, output), heard, key=itemgetter(0)):
+                try:
+                    output.mux(packet)
+                except (av.ArgumentError, av.InvalidDataError) as error:  # a packet that makes no sense: the others may
+                    lost = reason(error)
+        both.replace(video)
+    except damage("av") as error:
+        lost = reason(error)
+    finally:
+        both.unlink(missing_ok=True)
+    return lost
 
 
-def _packets(
-    sound: Sound, source: InputContainer, streams: dict[int, AudioStream]
-) -> Iterator[tuple[Fraction, Packet[Stream]]]:
+Timed: TypeAlias = "tuple[Fraction, Packet[Any]]"
+
+
+def _shown(pictures: InputContainer, output: OutputContainer) -> Iterator[Timed]:
+    stream = picture_stream(pictures)
+    for packet in pictures.demux(stream):
+        unit_s = as_fraction(packet.time_base)
+        if packet.dts is not None and unit_s is not None:
+            packet.stream = output.streams.video[0]
+            yield packet.dts * unit_s, packet
+
+
+def _heard(
+    sound: Sound, source: InputContainer, streams: dict[int, AudioStream], until_s: Fraction | None
+) -> Iterator[Timed]:
+    """A source that breaks ends the iteration: who reads its frames says so."""
     start_s = sound.start_s + Fraction(file_start(source), av.time_base)
+    latest = dict.fromkeys(streams, -(2**63))
     try:
         if sound.start_s:
             source.seek(int(start_s * av.time_base))
         for packet in source.demux([source.streams[index] for index in streams]):
-            if packet.pts is None or packet.dts is None or packet.time_base is None:
+            unit_s = as_fraction(packet.time_base)
+            if packet.pts is None or packet.dts is None or unit_s is None or packet.dts <= latest[packet.stream_index]:
                 continue
-            time_s = packet.pts * packet.time_base - start_s
+            latest[packet.stream_index] = packet.dts
+            time_s = packet.pts * unit_s - start_s
             # What is played before the start goes; at the very start it stays, where codecs need it to warm up.
-            if sound.start_s and time_s + (packet.duration or 0) * packet.time_base <= 0:
+            if sound.start_s and time_s + (packet.duration or 0) * unit_s <= 0:
                 continue
             if sound.end_s is not None and time_s + sound.start_s >= sound.end_s:
                 continue
-            shift = round(start_s / packet.time_base)
+            if until_s is not None and time_s >= until_s:
+                continue
+            shift = round(start_s / unit_s)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
             packet.stream = streams[packet.stream_index]
             yield time_s, packet
-    except av.FFmpegError:
+    except damage("av"):
         return
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bcpnet.errors import InputError
 from bcpnet.networks.layers import conv_bn
+from bcpnet.storage.damaged import damage, reason
 
 # expansion, channels at width 1.0, repeats, stride of the first
 _STAGES = (
@@ -143,13 +144,12 @@ def narrowed(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Te
 
 def _load_published(encoder: MobileNetV2, path: Path, images: Tensor) -> None:
     """As `load_pretrained`, for blocks as published."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot read pre-trained weights: {error}") from error
+    except damage("safetensors") as error:
+        raise InputError(f"{path}: cannot read pre-trained weights: {reason(error)}") from error
     layers = {name: layer for name, layer in encoder.named_modules() if isinstance(layer, nn.Sequential)}
     expected = {f"{name}.{kind}" for name in layers for kind in ("weight", "bias")}
     if set(tensors) != expected:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import nn
 
 from bcpnet.errors import InputError
 from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2
+from bcpnet.storage.damaged import damage, reason
 
 _CONVOLUTIONS = (tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D)
 _NUMPY = {tflite.TensorType.UINT8: "u1", tflite.TensorType.INT8: "i1", tflite.TensorType.INT32: "<i4"}
@@ -36,8 +36,8 @@ def read_tflite(path: Path, width: float) -> dict[str, npt.NDArray[np.float32]]:
     layers = {name: layer[0] for name, layer in MobileNetV2(width).named_modules() if isinstance(layer, nn.Sequential)}
     try:
         convolutions = _convolutions(path.read_bytes(), len(layers))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError, IndexError, struct.error) as error:
-        raise InputError(f"{path}: not a TensorFlow Lite file with 8-bit weights ({error})") from error
+    except damage("tflite") as error:
+        raise InputError(f"{path}: not a TensorFlow Lite file with 8-bit weights ({reason(error)})") from error
     if len(convolutions) < len(layers):
         raise InputError(f"{path}: {len(convolutions)} convolutions, MobileNetV2 has {len(layers)}")
     tensors = {}

@@ -1,0 +1,1 @@
+"""What a class map says: connected regions, free space, shares of zones, and COCO's and supervision's formats."""

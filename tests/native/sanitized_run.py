@@ -1,0 +1,87 @@
+"""Runs small networks, and changed ones that the grammar still takes, with each tensor in memory of its own.
+
+    python tests/native/sanitized_run.py LIBRARY LEVEL [--tensors-too-small]
+
+For tests/native/test_sanitizers.py, which loads a sanitizer first. Prints how many ran and how many were refused.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from bcpnet import native
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "fuzz")]
+library, level, *options = sys.argv[1:]
+native.find_spec = lambda _: SimpleNamespace(origin=library)  # type: ignore[attr-defined]
+chosen = native.kernels(level)
+assert chosen is not None, "not the sanitized library, or a CPU without that level"
+native.kernels = lambda *_: chosen  # type: ignore[assignment]
+
+from small_networks import NETWORKS  # noqa: E402
+from weights import CHANGES, REFUSALS  # noqa: E402
+
+from bcpnet.backends.native import NativeBackend  # noqa: E402
+from bcpnet.errors import InputError  # noqa: E402
+from bcpnet.native.program import Program  # noqa: E402
+
+CHANGED = 60
+SIZES = ((32, 32), (33, 47), (45, 71))
+ROUND = 16 if not options else -64  # floats behind a tensor
+
+
+def apart(placed: Any) -> Any:
+    """Every tensor in an allocation of its own, so that a step outside is outside of all memory."""
+    lies: dict[int, Any] = {}
+    for layer in placed.layers:
+        for holder, field in [*((layer.sources[at], "data") for at in range(3)), (layer, "residual"), (layer, "gate")]:
+            if getattr(holder, field):
+                setattr(holder, field, lies[getattr(holder, field)].ctypes.data)
+        made = np.full(max(1, layer.out_floats + ROUND), np.nan, np.float32)
+        lies[layer.out], layer.out = made, made.ctypes.data
+        placed.__dict__.setdefault("kept", []).append(made)
+    return placed
+
+
+place = Program.place
+Program.place = lambda self, *how: apart(place(self, *how))  # type: ignore[method-assign]
+
+
+def main() -> None:
+    """Runs them all."""
+    rng, ran, refused = random.Random(0), 0, 0
+    models = [make() for make in NETWORKS.values()]
+    for number in range(CHANGED):
+        model = list(NETWORKS.values())[number % len(NETWORKS)]()
+        try:
+            rng.choice(CHANGES)(model, rng)
+        except REFUSALS:
+            continue
+        models.append(model)
+    with tempfile.TemporaryDirectory() as folder, np.errstate(all="ignore"):
+        path = Path(folder) / "a.onnx"
+        for number, model in enumerate(models):
+            path.write_bytes(model.SerializeToString())
+            try:
+                backend = NativeBackend(path, 1 + number % 2)
+            except InputError:
+                refused += 1
+                continue
+            for size_hw in SIZES:
+                backend(rng_frames(size_hw))
+            ran += 1
+    print(ran, refused)
+
+
+def rng_frames(size_hw: tuple[int, int]) -> Any:
+    return np.random.default_rng(0).integers(0, 256, (1, *size_hw, 3), np.uint8)
+
+
+main()
