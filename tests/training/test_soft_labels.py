@@ -273,7 +273,7 @@ def test_a_student_learns_from_soft_labels_alone(
     def write(teacher: str, images: Shades | Unlabelled, short_side: int, path: Path) -> None:
         del teacher, short_side
         assert len(known) == len(images)
-        path.parent.mkdir()
+        path.parent.mkdir(exist_ok=True)
         np.save(path, np.ascontiguousarray(known.transpose(0, 3, 1, 2)))
 
     monkeypatch.setattr(soft_labels, "write_soft_labels", write)
