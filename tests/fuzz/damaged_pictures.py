@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bcpnet.benchmark.memory import peak_mib
 from bcpnet.errors import InputError
 from bcpnet.media import images
 
@@ -226,8 +227,4 @@ def _what_happens(read: Callable[[Path], np.ndarray], path: Path, shape: int) ->
 
 
 def _most_bytes_so_far() -> int:
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int((peak_mib() or 0) * 2**20)

@@ -26,6 +26,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from bcpnet.benchmark.memory import peak_mib
 from bcpnet.errors import InputError
 from bcpnet.media.video import Cut, Sound, VideoWriter, is_video, lost_sound, read_video, video_frames, video_info
 from bcpnet.media.video import open as opening
@@ -213,11 +214,7 @@ def _work(folder: Path, seed: int, first: int, last: int) -> None:
 
 
 def _peak_mib() -> int:
-    try:
-        import resource
-    except ImportError:
-        return 0
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10))
+    return int(peak_mib() or 0)
 
 
 def run(count: int, seed: int) -> int:

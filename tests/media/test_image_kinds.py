@@ -19,6 +19,7 @@ import pytest
 from media_files import noise
 from PIL import Image
 
+from bcpnet.benchmark.memory import peak_mib
 from bcpnet.errors import InputError
 from bcpnet.media.images import MOST_PIXELS, read_image, save_image
 
@@ -210,16 +211,17 @@ def test_large_pictures_are_converted_in_strips_without_a_seam(tmp_path: Path, m
 
 
 CHILD = """
-import resource, sys
+import sys
+from bcpnet.benchmark.memory import peak_mib
 from bcpnet.errors import InputError
 from bcpnet.media.images import read_image
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_mib()
 try:
     pixels = read_image(sys.argv[1]).size // 3
 except InputError as error:
     print(error)
     pixels = 0
-print(pixels, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(pixels, round((peak_mib() - before) * 2**20))
 """
 
 
@@ -233,7 +235,7 @@ def _read_in_a_process_of_its_own(path: Path) -> tuple[list[str], int, int]:
     return said, pixels, memory
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units")
+@pytest.mark.skipif(peak_mib() is None, reason="no memory figures on this system")
 @pytest.mark.parametrize("mode", ["I;16", "RGB"])
 def test_memory_is_a_few_bytes_a_pixel(tmp_path: Path, mode: str) -> None:
     side = 4000
@@ -247,7 +249,7 @@ def test_memory_is_a_few_bytes_a_pixel(tmp_path: Path, mode: str) -> None:
     assert memory / pixels < 11  # 4 and 3, and what a strip takes
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units")
+@pytest.mark.skipif(peak_mib() is None, reason="no memory figures on this system")
 def test_what_is_too_large_is_refused_before_decoding(tmp_path: Path) -> None:
     side = int(MOST_PIXELS**0.5) + 1
     (tmp_path / "x.pgm").write_bytes(b"P5 %d %d 255\n" % (side, side))
