@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -67,6 +68,29 @@ class OpenedBackend:
         """No runtime's memory can be sent to another process."""
         return self.reopen, ()
 
+
+class SizeChanges:
+    """Hands freed memory back to the system, now and then, where pictures come in many sizes.
+
+    A runtime frees what it had prepared for an earlier size, and glibc keeps the gaps: some 5 MiB for each new size.
+    """
+
+    def __init__(self) -> None:
+        """No size seen yet."""
+        self._last: tuple[int, ...] = ()
+        self._changes = 0
+
+    def see(self, shape: tuple[int, ...]) -> None:
+        """To be called with the shape of every batch. Costs some milliseconds at every eighth change."""
+        if shape == self._last:
+            return
+        self._last = shape
+        self._changes += 1
+        if self._changes % 8 == 0 and _trim is not None:
+            _trim(0)
+
+
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ import onnxruntime as ort
 import openvino
 from openvino.properties import hint, inference_num_threads
 
-from bcpnet.backends.base import OpenedBackend, PerProcess, never_free
+from bcpnet.backends.base import OpenedBackend, PerProcess, SizeChanges, never_free
 from bcpnet.backends.onnxruntime import OnnxRuntimeBackend, open_session, require_taken, takes
 from bcpnet.errors import InputError
 from bcpnet.storage.damaged import damage, reason
@@ -51,6 +51,7 @@ class OpenVinoBackend(OpenedBackend):
             InputError: as `bcpnet.backends.onnxruntime.open_session`.
         """
         super().__init__(path, threads)
+        self._sizes = SizeChanges()
         # ONNX Runtime reads the metadata and turns bad files away: OpenVINO tries every format it knows on
         # them and writes to stderr about each.
         options = ort.SessionOptions()
@@ -69,6 +70,7 @@ class OpenVinoBackend(OpenedBackend):
             InputError: OpenVINO fails, which it does where the memory is not enough.
         """
         require_taken(images, self._takes, self._path)
+        self._sizes.see(images.shape)
         count, height, width, _ = images.shape
         failed = f"OpenVINO failed on {count} x {height}x{width} pixels"
         try:

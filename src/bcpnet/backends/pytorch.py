@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bcpnet.backends.base import OpenedBackend
+from bcpnet.backends.base import OpenedBackend, SizeChanges
 from bcpnet.errors import InputError
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.fold import fold
@@ -40,6 +40,7 @@ class PytorchBackend(OpenedBackend):
             InputError: not a bcpnet checkpoint.
         """
         super().__init__(path, threads)
+        self._sizes = SizeChanges()
         if threads is not None:
             torch.set_num_threads(threads)
         _leave_lost_threads()
@@ -57,6 +58,7 @@ class PytorchBackend(OpenedBackend):
             InputError: PyTorch fails, which it does where the memory is not enough.
         """
         _leave_lost_threads()
+        self._sizes.see(images.shape)
         try:
             with torch.inference_mode():
                 frames = torch.from_numpy(images).to(self._device)
