@@ -49,7 +49,7 @@ def main() -> None:
                 continue
             what = changed(recipe(options.recipe), {key: value.format(drive=drive) for key, value in changes.items()})
             what = replace(what, train_split=f"without-{drive}", val_split="none", seed=seed)
-            told = {key: Path(value).name for key, value in changes.items()}  # where files lie here is nobody's business
+            told = {key: Path(value).name for key, value in changes.items()}  # not where files lie
             row = {"name": options.name, "drive": drive, "seed": seed, "recipe": options.recipe, "changes": told}
             row |= train_and_score(what, drive, options.root, options.runs / f"{options.name}-{drive}-{seed}")
             write(sorted([*rows, row], key=lambda row: (row["name"], row["drive"], row["seed"])))
