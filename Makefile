@@ -4,7 +4,7 @@
 # make test-matrix: the base install with every Python here, with the lowest and the highest versions it allows.
 # make fuzz: damaged images, labels, videos, weights and YAML files by the thousand; make soak: an hour of video and
 #   streams, and segmenters opened again and again. Both write results/reliability.json.
-# make quick: as make test, but only the tests that take some two minutes.
+# make quick: as make test, but only the quick tests.
 # make docs: the documentation site into build/docs; warnings and dead links are errors. It needs no network
 #   once .venv-docs is there.
 

@@ -61,7 +61,7 @@ def interruptible(*, watched: bool) -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    _arrived.__init__()  # type: ignore[misc]  # of this command none
+    _arrived.numbers = []  # of this command none
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         for number, handler in before.items():

@@ -158,7 +158,7 @@ def _facts(dataset: FileDataset, looks: list[Look]) -> SplitFacts:
         labelled=sum(item.label is not None for item in dataset.items),
         decoded=sum(seen.thumbnail is not None for seen in looks),
         sizes=dict(sizes.most_common()),
-        pixels=dict(zip(dataset.classes.names, pixels.tolist(), strict=False)),
+        pixels=dict(zip(dataset.classes.names, pixels[:-1].tolist(), strict=True)),
         ignored=int(pixels[-1]),
     )
 
