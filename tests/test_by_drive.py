@@ -69,13 +69,15 @@ def test_values_are_read_as_their_fields_are(by_drive: Any) -> None:
         by_drive.changed(recipe("camvid"), {"epoch": "3"})
 
 
-def test_it_trains_and_scores(by_drive: Any, tmp_path: Path) -> None:
+def test_it_trains_and_scores(by_drive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_camvid(tmp_path / "camvid", "folders")
     held_out = open_dataset("camvid", tmp_path / "camvid", "0006R0")
     assert {drive_of(sample.name) for sample in held_out} == {"0006R0"}
     changes = dict(one.split("=") for one in SMALL)
     what = by_drive.changed(recipe("camvid"), {**changes, "train_split": "without-0006R0", "val_split": "none"})
+    monkeypatch.setattr(by_drive, "SIZES_HW", ((32, 48),))
     row = by_drive.really_train_and_score(what, "0006R0", tmp_path / "camvid", tmp_path / "run")
     assert 0 <= row["miou"] <= 1
+    assert list(row["by_size"]) == ["32x48"]
     assert set(row["iou"]) == set(held_out.classes.names)
     assert (tmp_path / "run" / "last.safetensors").is_file()

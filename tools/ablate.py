@@ -1,11 +1,10 @@
-"""What each part of a recipe is worth: variants trained alike, for several seeds, scored on val. Resumable.
+"""The paper's Table 5 on CamVid: its variants trained alike, for several seeds, scored on val. Resumable.
 
-    python tools/ablate.py levers --root CAMVID --pretrained mobilenet_v2_050.safetensors --runs DIR
-    python tools/ablate.py table5 --root CAMVID --runs DIR
+    python tools/ablate.py --root CAMVID --runs DIR
 
-Every finished run leaves results/ablation/GROUP-VARIANT-SEED.json; those that are there are not run again, and one that
-was interrupted goes on from its folder under --runs. Seeds come in the outer loop, so that a comparison of all variants
-is there early. docs/ablation-GROUP.png and results/ablation-GROUP.json sum up what there is.
+Every finished run leaves results/ablation/table5-VARIANT-SEED.json; those that are there are not run again, and one
+that was interrupted goes on from its folder under --runs. Seeds come in the outer loop, so that a comparison of all
+variants is there early. docs/ablation-table5.png and results/ablation-table5.json sum up what there is.
 """
 
 from __future__ import annotations
@@ -27,72 +26,51 @@ from bcpnet.training.recipes import Recipe, camvid
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _FAITHFUL = {"encoder": "mobilenet_v3_small", "bcp": True, "pooling": "max3", "finest": 3}
-_OURS = camvid().options
 _SMALL_CROP = {"crop_h": 270, "crop_w": 360}  # half the area in half the time, objects as large as ever
 
-# Group -> variant -> what it changes of the group's first variant, which changes the recipe `camvid`.
-GROUPS: dict[str, dict[str, dict[str, Any]]] = {
-    "levers": {
-        "camvid": _SMALL_CROP,
-        "input-360": {"short_side": 360, "scale_max": 2.0},
-        "wide-blocks": {"options": {**_OURS, "encoder": "mobilenet_v2_050"}},
-        "level-3": {"options": {**_OURS, "finest": 3}},
-        "no-lovasz": {"lovasz": 0.0},
-        "log-weights": {"class_weights": "log"},
-        "median-weights": {"class_weights": "median"},
-        "ohem": {"ohem": 0.25},
-        "no-jitter": {"jitter": 0.0},
-        "no-average": {"ema_decay": 0.0},
-        "scratch": {"pretrained": "none"},
-        "distilled": {"teacher": "results/camvid-train.safetensors"},
+# Variant -> what it changes of the first, which changes the recipe `camvid`: the paper's network, from random weights;
+# for its crops of 768 and 1024, three quarters of the image and the whole.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "max3": {
+        "options": _FAITHFUL, "pretrained": "none", "class_weights": "none", "short_side": 360, "scale_max": 2.0,
+        **_SMALL_CROP,
     },
-    # The paper's Table 5, its network from random weights; for its crops of 768 and 1024, three quarters of the image
-    # and the whole.
-    "table5": {
-        "max3": {"options": _FAITHFUL, "pretrained": "none", "short_side": 360, "scale_max": 2.0, **_SMALL_CROP},
-        "no-bcp": {"options": {**_FAITHFUL, "bcp": False}},
-        "avg3": {"options": {**_FAITHFUL, "pooling": "avg3"}},
-        "max5": {"options": {**_FAITHFUL, "pooling": "max5"}},
-        "max3-large": {"crop_h": 360, "crop_w": 480},
-    },
-}
+    "no-bcp": {"options": {**_FAITHFUL, "bcp": False}},
+    "avg3": {"options": {**_FAITHFUL, "pooling": "avg3"}},
+    "max5": {"options": {**_FAITHFUL, "pooling": "max5"}},
+    "max3-large": {"crop_h": 360, "crop_w": 480},
+}  # fmt: skip
 
 
 def main() -> None:
     """Runs what is missing, then sums up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("group", choices=GROUPS)
     parser.add_argument("--root", type=Path, required=True, help="CamVid's folder")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
-    parser.add_argument("--pretrained", default="required", help="encoder weights, for variants that start from them")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--variants", nargs="+", help="only these, for several processes to share a group")
+    parser.add_argument("--variants", nargs="+", help="only these, for several processes to share the work")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "results", help="folder for the JSON")
     parser.add_argument("--docs", type=Path, default=REPOSITORY / "docs", help="folder for the plot")
     options = parser.parse_args()
-    variants = GROUPS[options.group]
-    if unknown := set(options.variants or []) - set(variants):
-        parser.error(f"no variant {', '.join(sorted(unknown))} in {options.group}: choose from {', '.join(variants)}")
-    base = replace(camvid(), pretrained=options.pretrained, epochs=options.epochs, eval_epochs=options.epochs)
-    base = replace(base, **next(iter(variants.values())))
+    if unknown := set(options.variants or []) - set(VARIANTS):
+        parser.error(f"no variant {', '.join(sorted(unknown))}: choose from {', '.join(VARIANTS)}")
+    base = replace(camvid(), epochs=options.epochs, eval_epochs=options.epochs)
+    base = replace(base, **next(iter(VARIANTS.values())))
     for seed in options.seeds:
-        for variant in options.variants or variants:
-            changes = variants[variant]
-            name = f"{options.group}-{variant}-{seed}"
+        for variant in options.variants or VARIANTS:
+            changes = VARIANTS[variant]
+            name = f"table5-{variant}-{seed}"
             result = options.results / "ablation" / f"{name}.json"
             if result.exists():
                 check(json.loads(result.read_text()), options.epochs, changes, result)
                 continue
-            recipe = replace(base, seed=seed, **changes)
-            if recipe.teacher != "none":
-                recipe = replace(recipe, teacher=str(REPOSITORY / recipe.teacher))
-            miou = train(recipe, options.root, options.runs / name)
-            row = {"group": options.group, "variant": variant, "seed": seed, "epochs": options.epochs, "miou": miou}
+            miou = train(replace(base, seed=seed, **changes), options.root, options.runs / name)
+            row = {"group": "table5", "variant": variant, "seed": seed, "epochs": options.epochs, "miou": miou}
             write_json(result, {**row, "changes": changes, "machine": describe_machine()})
             print(f"{name}: {100 * miou:.2f}", flush=True)
-            sum_up(options.group, options.results, options.docs)
-    sum_up(options.group, options.results, options.docs)
+            sum_up(options.results, options.docs)
+    sum_up(options.results, options.docs)
 
 
 def check(row: dict[str, Any], epochs: int, changes: dict[str, Any], result: Path) -> None:
@@ -118,13 +96,11 @@ def train(recipe: Recipe, root: Path, run: Path) -> float:
     return float(json.loads((run / "history.jsonl").read_text().splitlines()[-1])["miou"])
 
 
-def sum_up(group: str, results: Path, docs: Path) -> None:
-    """Writes results/ablation-GROUP.json and the plot from the runs that are finished."""
+def sum_up(results: Path, docs: Path) -> None:
+    """Writes results/ablation-table5.json and the plot from the runs that are finished."""
     rows = []
-    for variant, changes in GROUPS[group].items():
-        runs = [
-            json.loads(path.read_text()) for path in sorted(results.glob(f"ablation/{group}-{variant}-[0-9]*.json"))
-        ]
+    for variant, changes in VARIANTS.items():
+        runs = [json.loads(path.read_text()) for path in sorted(results.glob(f"ablation/table5-{variant}-[0-9]*.json"))]
         if runs:
             miou = [run["miou"] for run in runs]
             spread = statistics.stdev(miou) if len(miou) > 1 else None
@@ -133,10 +109,9 @@ def sum_up(group: str, results: Path, docs: Path) -> None:
             rows.append({**row, "miou": {str(run["seed"]): run["miou"] for run in runs}})
     if not rows:
         return
-    start = "" if "pretrained" in rows[0]["changes"] else " --pretrained ENCODER"
-    command = f"python tools/ablate.py {group} --epochs {rows[0]['epochs']} --root CAMVID{start} --runs DIR"
-    content = {"group": group, "command": command, "rows": rows, "machine": describe_machine()}
-    write_json(results / f"ablation-{group}.json", content)
+    command = f"python tools/ablate.py --epochs {rows[0]['epochs']} --root CAMVID --runs DIR"
+    content = {"group": "table5", "command": command, "rows": rows, "machine": describe_machine()}
+    write_json(results / "ablation-table5.json", content)
     figure, axes = plt.subplots(figsize=(7, 0.5 * len(rows) + 1), layout="constrained")
     for place, row in enumerate(rows):
         axes.plot([100 * value for value in row["miou"].values()], [place] * len(row["miou"]), "o", color="tab:blue")
@@ -145,7 +120,7 @@ def sum_up(group: str, results: Path, docs: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel(f"mIoU on CamVid val, %, after {rows[0]['epochs']} epochs; a dot is a seed, a bar their mean")
     axes.grid(axis="x", alpha=0.3)
-    with atomic_path(docs / f"ablation-{group}.png") as temporary:
+    with atomic_path(docs / "ablation-table5.png") as temporary:
         figure.savefig(temporary, dpi=110)
     plt.close(figure)
 

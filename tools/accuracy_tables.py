@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import statistics
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from table_parts import REPOSITORY, markdown, results
+from table_parts import markdown, results
 
+from bcpnet.backends import open_backend
+from bcpnet.cli.common import parse_size
+from bcpnet.data.camvid import DRIVES
+from bcpnet.networks.info import describe
 from bcpnet.paper.published import PUBLISHED
 from bcpnet.paper.recorded import WEIGHTS
-from bcpnet.training.recipes import camvid
+from bcpnet.weights import figures, shipped
 
 
 class Elsewhere(NamedTuple):
@@ -34,21 +39,47 @@ ELSEWHERE = (
 
 
 def weights_table() -> str:
-    """Accuracy of the weights that ship."""
-    lines = [
-        "| name | network | classes | CamVid val mIoU, % | pixel accuracy, % | weakest classes, IoU % |",
-        "|---|---|---|---|---|---|",
+    """Accuracy of the weights that ship, on drives that they were not trained on."""
+    header = [
+        "name",
+        "network",
+        "classes",
+        *(f"mIoU, % on {drive}" for drive in DRIVES),
+        "mean",
+        "weakest classes, IoU %",
     ]
-    for path in sorted((REPOSITORY / "src" / "bcpnet" / "weights").glob("*.onnx"), key=lambda path: path.stem):
-        result, network = results(f"{path.stem}-val"), results(f"{path.stem}-info")
-        millions = network["parameters"] / 1e6
-        weakest = sorted((iou, name) for name, iou in result["iou"].items() if iou is not None)[:3]
-        lines.append(
-            f"| `{path.stem}` | BCPNet, {network['encoder']}, {millions:.2f} M parameters | {len(result['iou'])} | "
-            f"{100 * result['miou']:.2f} | {100 * result['pixel_accuracy']:.2f} | "
-            f"{', '.join(f'{name} {100 * iou:.1f}' for iou, name in weakest)} |"
-        )
-    return "\n".join(lines)
+    lines = []
+    for name in shipped():
+        metadata, known = open_backend(name).metadata, figures(name)
+        assert known is not None
+        network = f"BCPNet, {metadata.options['encoder']}, {known.parameters / 1e6:.2f} M parameters"
+        lines.append([f"`{name}`", network, str(len(metadata.classes)), *_by_drive(name), _weakest(name)])
+    return markdown(header, lines)
+
+
+def _by_drive(name: str) -> list[str]:
+    """mIoU on each drive by a network that did not see it, and their mean, in %."""
+    means = results("by-drive")["means"].get(name)
+    return [f"{100 * means[key]:.1f}" if means else "-" for key in (*DRIVES, "mean")]
+
+
+def _weakest(name: str) -> str:
+    """The three classes of the least IoU, of the mean over drives."""
+    if name not in results("by-drive")["means"]:
+        return "-"
+    classes = sorted((iou, key) for key, iou in _class_means(name).items())[:3]
+    return ", ".join(f"{key} {100 * iou:.0f}" for iou, key in classes)
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return [row for row in results("by-drive")["rows"] if row["name"] == name]
+
+
+def _class_means(name: str) -> dict[str, float]:
+    """IoU of each class: the mean over the drives where it occurs."""
+    rows = _rows(name)
+    found = {key: [row["iou"][key] for row in rows if row["iou"][key] is not None] for key in rows[0]["iou"]}
+    return {key: statistics.mean(values) for key, values in found.items()}
 
 
 def others_table() -> str:
@@ -56,7 +87,7 @@ def others_table() -> str:
     built = results("paper")["networks"]
     header = ["network", "CamVid mIoU, %", "ms here", "parameters, M", "licence of the code"]
     ours = built["camvid"]
-    lines = [["**`camvid`**", f"{100 * results('camvid-val')['miou']:.2f} (val)", *_here(ours), "Apache-2.0"]]
+    lines = [["**`camvid`**", f"{_by_drive('camvid')[-1]} (drives held out)", *_here(ours), "Apache-2.0"]]
     for each in ELSEWHERE:
         lines.append([f"[{each.title}]({each.url})", f"{each.camvid:g} (test)", "not timed", "-", "MIT"])
     for name in ("bisenet1", "dfanet_b"):
@@ -75,9 +106,12 @@ def _here(network: dict[str, Any]) -> list[str]:
 def accuracy_table() -> str:
     """CamVid: what ships beside what others publish; costs of all as `bcpnet paper` counted and timed them here."""
     built = results("paper")["networks"]
-    lines = ["| network | parameters, M | multiply-adds, G | ms | val | test |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| network | parameters, M | multiply-adds, G | ms | drives held out | test |",
+        "|---|---|---|---|---|---|",
+    ]
     for network, name in WEIGHTS.items():
-        lines.append(f"| `{name}` | {_cost(built[network])} | **{100 * results(f'{name}-val')['miou']:.2f}** | - |")
+        lines.append(f"| `{name}` | {_cost(built[network])} | **{_by_drive(name)[-1]}** | - |")
     published = [(system.camvid, name, system.title, system.source) for name, system in PUBLISHED.items()]
     published.append((70.5, "letnet", "LETNet", "Xu et al. 2023"))
     for miou, name, title, source in sorted(published, key=lambda row: -(row[0] or 0)):
@@ -95,51 +129,49 @@ def _cost(network: dict[str, Any]) -> str:
 
 
 def classes_table() -> str:
-    """IoU of each class before and now."""
-    first, now = results("camvid-first-val"), results("camvid-val")
-    rows = [(name, first["iou"][name], iou) for name, iou in now["iou"].items()]
-    lines = ["| class | `first`, % | `camvid`, % | gain |", "|---|---|---|---|"]
-    for name, before, after in [*rows, ("**mIoU**", first["miou"], now["miou"])]:
-        lines.append(f"| {name} | {100 * before:.1f} | {100 * after:.1f} | {100 * (after - before):+.1f} |")
-    return "\n".join(lines)
+    """IoU of each class on each drive by a network that did not see it; in brackets that of the recipe before."""
+    now, before = ({row["drive"]: row for row in _rows(name)} for name in ("camvid", "before"))
+
+    def cells(of: Callable[[dict[str, Any]], float | None]) -> list[str]:
+        return [" ".join([_iou(now.get(drive), of), f"({_iou(before.get(drive), of)})"]) for drive in DRIVES]
+
+    names = next(iter(now.values()))["iou"]
+    lines = [[name, *cells(lambda row, name=name: row["iou"][name])] for name in names]
+    return markdown(["class", *DRIVES], [*lines, ["**mIoU**", *cells(lambda row: row["miou"])]])
 
 
-def stages_table() -> str:
-    """CamVid val after each stage of the training, by input size; what an input size costs `train`."""
-    rows = results("camvid-stages")["rows"]
-    lines = [f"| stage | {' | '.join(rows[0]['miou'])} |", "|---" * (1 + len(rows[0]["miou"])) + "|"]
-    for row in rows:
-        lines.append(f"| `{row['stage']}` | {' | '.join(f'{100 * miou:.2f}' for miou in row['miou'].values())} |")
-    (train,) = (row for row in rows if row["stage"] == "train")
-    costs = " | ".join(f"{macs / 1e9:.2f}" for macs in train["macs"].values())
-    return "\n".join([*lines, f"| multiply-adds of `train`, G | {costs} |"])
+def _iou(row: dict[str, Any] | None, of: Callable[[dict[str, Any]], float | None]) -> str:
+    value = None if row is None else of(row)
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def sizes_table() -> str:
+    """`camvid` on drives that were not trained on, by the size of its input; and what that costs."""
+    rows = _rows("camvid")
+    sizes = list(rows[0]["by_size"])
+    lines = [[row["drive"], *(f"{100 * row['by_size'][size]:.1f}" for size in sizes)] for row in rows]
+    means = [statistics.mean(row["by_size"][size] for row in rows) for size in sizes]
+    metadata = open_backend("camvid").metadata
+    sizes_hw = [parse_size(size) for size in sizes]
+    macs = describe(metadata.network, len(metadata.classes), sizes_hw, **metadata.options).macs.values()
+    lines.append(["**mean**", *(f"{100 * mean:.1f}" for mean in means)])
+    lines.append(["multiply-adds, G", *(f"{count / 1e9:.2f}" for count in macs)])
+    return markdown(["drive", *sizes], lines)
 
 
 def levers_table() -> str:
-    """What each part of the recipe gives by itself: tools/ablate.py levers."""
-    first, *others = results("ablation-levers")["rows"]
-    if any(row["miou"].keys() != first["miou"].keys() for row in others):
-        raise SystemExit("results/ablation-levers.json: variants of different seeds do not compare")
-    own = {**asdict(camvid()), **first["changes"]}
-    lines = [
-        "| variant | what is different | val, mean of seeds | spread | against `camvid` |",
-        "|---|---|---|---|---|",
-    ]
-    for row in (first, *others):
-        difference = "-" if row is first else f"{100 * (row['mean'] - first['mean']):+.2f}"
-        lines.append(
-            f"| `{row['variant']}` | {'-' if row is first else _changes(row['changes'], own)} | "
-            f"{100 * row['mean']:.2f} | {100 * row['spread']:.2f} | {difference} |"
-        )
-    return "\n".join(lines)
+    """Every row of results/by-drive.json: what each lever gave on each drive."""
+    lines = []
+    for name in dict.fromkeys(row["name"] for row in results("by-drive")["rows"]):
+        rows = _rows(name)
+        cells = [_number([row["miou"] for row in rows if row["drive"] == drive]) for drive in DRIVES]
+        lines.append([f"`{name}`", f"`{rows[0]['recipe']}`", _changes(rows[0]["changes"]), *cells])
+    return markdown(["row", "recipe", "what is different", *DRIVES], lines)
 
 
-def _changes(changes: dict[str, Any], own: dict[str, Any]) -> str:
-    """Fields of a recipe that are not as in `own`, those of `options` one by one."""
-    flat, flat_own = ({**each, **each.get("options", {})} for each in (changes, own))
-    told = (
-        f"{key.replace('_', '-')} {value}"
-        for key, value in flat.items()
-        if key != "options" and value != flat_own.get(key)
-    )
-    return ", ".join(told)
+def _number(values: list[float]) -> str:
+    return f"{100 * statistics.mean(values):.1f}" if values else "-"
+
+
+def _changes(changes: dict[str, str]) -> str:
+    return ", ".join(f"{key.replace('_', '-')} {value}" for key, value in changes.items()) or "-"

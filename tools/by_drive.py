@@ -27,6 +27,7 @@ from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "by-drive.json"
+SIZES_HW = ((270, 360), (360, 480), (450, 600), (540, 720), (720, 960))
 
 
 def main() -> None:
@@ -44,15 +45,15 @@ def main() -> None:
     changes = dict(one.split("=", 1) for one in options.set)
     for seed in options.seeds:
         for drive in options.drives:
-            rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-            if any((row["name"], row["drive"], row["seed"]) == (options.name, drive, seed) for row in rows):
+            row = {"name": options.name, "drive": drive, "seed": seed}
+            if any(row.items() <= done.items() for done in read_results()["rows"]):
                 continue
             what = changed(recipe(options.recipe), {key: value.format(drive=drive) for key, value in changes.items()})
             what = replace(what, train_split=f"without-{drive}", val_split="none", seed=seed)
             told = {key: Path(value).name for key, value in changes.items()}  # not where files lie
-            row = {"name": options.name, "drive": drive, "seed": seed, "recipe": options.recipe, "changes": told}
-            row |= train_and_score(what, drive, options.root, options.runs / f"{options.name}-{drive}-{seed}")
-            write(sorted([*rows, row], key=lambda row: (row["name"], row["drive"], row["seed"])))
+            row |= {"recipe": options.recipe, "changes": told}
+            row |= train_and_score(what, drive, options.root, run_of(options.runs, row))
+            write_row(row)
             print(f"{options.name}, without {drive}, seed {seed}: {100 * row['miou']:.2f}", flush=True)
 
 
@@ -70,13 +71,37 @@ def changed(base: Recipe, changes: dict[str, str]) -> Recipe:
 
 def train_and_score(what: Recipe, drive: str, root: Path, run: Path) -> dict[str, Any]:
     """Trains, or goes on with it, then evaluates as `bcpnet evaluate` does, in PyTorch."""
-    weights = train(what, root, run)
-    scores = evaluate(open_backend(weights, "pytorch"), open_dataset("camvid", root, drive)).scores
-    return {"miou": scores.miou, "iou": scores.iou}
+    return score(train(what, root, run), drive, root)
 
 
-def write(rows: list[dict[str, Any]]) -> None:
-    """The rows, and for each name the mean over drives where all are there."""
+def score(weights: Path, drive: str, root: Path) -> dict[str, Any]:
+    """IoU of each class, and mIoU by the size of the network's input."""
+    backend, dataset = open_backend(weights, "pytorch"), open_dataset("camvid", root, drive)
+    scores = evaluate(backend, dataset).scores
+    by_size = {f"{size[0]}x{size[1]}": evaluate(backend, dataset, size_hw=size).scores.miou for size in SIZES_HW}
+    return {"miou": scores.miou, "iou": scores.iou, "by_size": by_size}
+
+
+def run_of(runs: Path, row: dict[str, Any]) -> Path:
+    """The folder of the run that a row scores."""
+    return runs / f"{row['name']}-{row['drive']}-{row['seed']}"
+
+
+def read_results() -> dict[str, Any]:
+    """The content of results/by-drive.json: `rows`, and for each name that has all drives its `means`."""
+    if not RESULTS.exists():
+        return {"rows": [], "means": {}}
+    content: dict[str, Any] = json.loads(RESULTS.read_text())
+    return content
+
+
+def write_row(row: dict[str, Any]) -> None:
+    """Adds a row, in place of one of the same name, drive and seed."""
+
+    def key(row: dict[str, Any]) -> tuple[str, str, int]:
+        return row["name"], row["drive"], row["seed"]
+
+    rows = sorted([*(old for old in read_results()["rows"] if key(old) != key(row)), row], key=key)
     means = {}
     for name in dict.fromkeys(row["name"] for row in rows):
         by_drive = {

@@ -3,12 +3,11 @@
     python tools/make_camvid.py camvid --root CAMVID --streets DIR --runs DIR
     python tools/make_camvid.py camvid-original --root CAMVID --streets DIR --runs DIR
 
-DIR of --streets holds images of other streets, without labels; --runs keeps everything in between. What is trained on
-train alone, for a figure on val, takes --split train and its own --runs.
+DIR of --streets holds images of other streets, without labels; --runs keeps everything in between. The result is
+RUNS/NAME/last.safetensors; how long the training took is in its history.jsonl.
 
-Phases: ESPNetv2's Cityscapes weights (two sizes) and a pre-trained encoder are fetched; the two teach a first network
-what they see in the other streets, beside CamVid's labels; that network and they teach the last stage, with several
-seeds, whose mean is the result, RUNS/NAME/mean.safetensors. How long each run took is in its history.jsonl.
+Phases: ESPNetv2's Cityscapes weights (two sizes) and a pre-trained encoder are fetched; the two teachers look at the
+other streets once; the network learns what they saw there, beside CamVid's labels.
 """
 
 from __future__ import annotations
@@ -18,14 +17,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from mean_of_runs import mean_of_runs
 
 from bcpnet.data import open_dataset
 from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.labels import CAMVID
-from bcpnet.networks.checkpoint import save_checkpoint
 from bcpnet.onnx.export import export_checkpoint
 from bcpnet.training.fit import Progress, RunInterruptedError, fit
 from bcpnet.training.memory import keep_memory
@@ -36,7 +31,6 @@ from bcpnet.training.soft_labels import write_soft_labels
 ESPNETS = ("espnetv2_200_cityscapes", "espnetv2_150_cityscapes")
 ENCODER = "mobilenet_v2_050"
 RECIPES = {"camvid": "camvid-streets", "camvid-original": "camvid-original"}
-LAST: dict[str, Any] = {"crop_h": 360, "crop_w": 480}  # whole images, where the first stage has parts of them
 
 
 def main() -> None:
@@ -47,31 +41,23 @@ def main() -> None:
     parser.add_argument("--streets", type=Path, required=True, help="folder of images without labels")
     parser.add_argument("--runs", type=Path, required=True, help="folder for everything in between")
     parser.add_argument("--split", default="trainval", help="CamVid's split that is trained on")
-    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2), help="of the last stage")
-    parser.add_argument("--epochs", nargs=2, type=int, default=(120, 40), help="of both stages; fewer for a trial")
+    parser.add_argument("--epochs", type=int, help="fewer, for a trial")
     options = parser.parse_args()
     keep_memory()
-    first = replace(
-        recipe(RECIPES[options.name]), train_split=options.split, val_split="none", unlabelled=str(options.streets)
-    )
-    last = replace(first, **LAST, lr=first.lr / 2, epochs=options.epochs[1])
+    what = replace(recipe(RECIPES[options.name]), train_split=options.split, val_split="none")
     espnets = [pretrained(options.runs, name, onnx=True) for name in ESPNETS]
+    start = "none" if what.pretrained == "none" else str(pretrained(options.runs, ENCODER))
+    labels = options.runs / "soft_labels.npy"
     streets = Unlabelled(options.streets, CAMVID)
-    start = "none" if first.pretrained == "none" else str(pretrained(options.runs, ENCODER))
-
-    labels = soft_labels(streets, first.short_side, espnets, options.runs / "soft_labels.npy")
-    folder = options.runs / options.name
-    first = replace(first, pretrained=start, teacher=str(labels), epochs=options.epochs[0])
-    weights = train(first, options.root, folder / "first")
-
-    better = folder / "first.onnx"
-    once(better, lambda: export_checkpoint(weights, better))
-    labels = soft_labels(streets, last.short_side, [better, *espnets], folder / "soft_labels.npy")
-    last = replace(last, pretrained=str(weights), teacher=str(labels))
-    runs = [folder / f"last-{seed}" for seed in options.seeds]
-    for seed, run in zip(options.seeds, runs, strict=True):
-        train(replace(last, seed=seed), options.root, run)
-    save_checkpoint(folder / "mean.safetensors", *mean_of_runs(runs))
+    once(labels, lambda: write_soft_labels(",".join(map(str, espnets)), streets, what.short_side, labels))
+    what = replace(
+        what,
+        pretrained=start,
+        teacher=str(labels),
+        unlabelled=str(options.streets),
+        epochs=options.epochs or what.epochs,
+    )
+    print(train(what, options.root, options.runs / options.name))
 
 
 def once(path: Path, make: Callable[[], object]) -> None:
@@ -92,13 +78,6 @@ def pretrained(runs: Path, name: str, onnx: bool = False) -> Path:
         return weights
     once(weights.with_suffix(".onnx"), lambda: export_checkpoint(weights, weights.with_suffix(".onnx")))
     return weights.with_suffix(".onnx")
-
-
-def soft_labels(streets: Unlabelled, short_side: int, teachers: list[Path], path: Path) -> Path:
-    """What the teachers see in the streets without labels."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    once(path, lambda: write_soft_labels(",".join(map(str, teachers)), streets, short_side, path))
-    return path
 
 
 def train(what: Recipe, root: Path, run: Path) -> Path:

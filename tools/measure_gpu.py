@@ -195,13 +195,13 @@ def variants(network: nn.Module, size_hw: tuple[int, int]) -> dict[str, float]:
     there = torch.from_numpy(frames).to(device)
     eager, fused = (make(network, torch.float16, device) for make in (eager_network, FusedBCPNet))
 
-    def usual() -> torch.Tensor:
+    def baseline() -> torch.Tensor:
         full = nn.functional.interpolate(eager(there), size=size_hw, mode="bilinear", align_corners=False)
         return full.argmax(1).byte()
 
     found = {}
     with torch.inference_mode():
-        found["pytorch, interpolate and argmax"] = 1 / gpu_seconds(usual)
+        found["pytorch, interpolate and argmax"] = 1 / gpu_seconds(baseline)
         found["pytorch, argmax kernel"] = 1 / gpu_seconds(lambda: on_gpu_argmax(eager(there), size_hw))
         found["fused, argmax kernel"] = 1 / gpu_seconds(lambda: on_gpu_argmax(fused(there), size_hw))
     forms = {"pytorch, argmax kernel, graph": (eager, 256)}

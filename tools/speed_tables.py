@@ -10,7 +10,7 @@ from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.info import describe
 from bcpnet.weights import path_of
 
-BASELINE = "usual"  # what `bcpnet benchmark` calls it
+BASELINE = "baseline"  # what `bcpnet benchmark` calls it
 
 
 def speed_table() -> str:
@@ -24,9 +24,8 @@ def speed_table() -> str:
     lines = []
     for row in rows:
         stages = row["timing"]["stages"]
-        backend = f"baseline (`{BASELINE}`)" if row["backend"] == BASELINE else row["backend"]
         ms = [f"{stages[stage]['mean_ms']:.1f}" for stage in ("pre", "network", "post")]
-        line = [_size(row), backend, f"{row['fps']:.1f}", *ms]
+        line = [_size(row), row["backend"], f"{row['fps']:.1f}", *ms]
         if baseline_fps:
             baseline = baseline_fps.get(tuple(row["frame_hw"]))
             line.append(f"{row['fps'] / baseline:.1f}" if baseline else "-")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from accuracy_tables import accuracy_table, classes_table, levers_table, others_table, stages_table, weights_table
+from accuracy_tables import accuracy_table, classes_table, levers_table, others_table, sizes_table, weights_table
 from speed_tables import costs_table, data_table, fastest_table, int8_table, speed_table, video_table
 from table_parts import REPOSITORY
 
@@ -19,7 +19,7 @@ TABLES = {
     "docs/accuracy.md": {
         "accuracy": accuracy_table,
         "classes": classes_table,
-        "stages": stages_table,
+        "sizes": sizes_table,
         "levers": levers_table,
         "costs": costs_table,
     },

@@ -17,7 +17,7 @@ from bcpnet.errors import InputError, UsageError
 
 SCENES = [np.full((40, 64, 3), number, np.uint8) for number in range(2)]
 CEILINGS = Ceilings(threads=2, peak_gflops=100.0, copy_gb_per_s=10.0)
-MS = {"fast": 10.0, "slow": 40.0, "usual": 100.0, "lame": 300.0, "endless": 9000.0}
+MS = {"fast": 10.0, "slow": 40.0, "baseline": 100.0, "lame": 300.0, "endless": 9000.0}
 MACS = 500_000_000
 
 
@@ -43,7 +43,7 @@ class FakeWorker:
             Path(request["class_map"]).write_bytes(bytes(10 * [self.backend == "slow"] + 30 * [False]))
             return self.frame(7 * MS.get(self.backend, 1.0))
         if "peak" in request:
-            return {"usual": 800.0}.get(self.backend, 200.0)
+            return {"baseline": 800.0}.get(self.backend, 200.0)
         if self.backend == "hungry":
             raise InputError("out of memory")
         self.log += [f"{self.backend} {request['frames']}"]
@@ -111,7 +111,7 @@ def test_only_what_is_awake_is_counted() -> None:
 def test_the_slow_have_few_frames() -> None:
     """In a second, 23 of 43 ms and 9 of 103; one where the first took longer, and that very one above 5 s."""
     log: list[str] = []
-    rows = run("fast", "slow", "usual", "lame", "endless", frames=30, budget_s=1.0, log=log)
+    rows = run("fast", "slow", "baseline", "lame", "endless", frames=30, budget_s=1.0, log=log)
     assert [row.timing.frames for row in rows if row.timing] == [30, 23, 9, 1, 1]
     assert [entry for entry in log if entry.startswith(("lame", "endless"))] == [
         "lame 1", "endless closed", "lame closed",
@@ -128,11 +128,11 @@ def test_multiply_adds_need_not_be_counted() -> None:
 
 
 def test_class_maps_are_compared_with_the_first() -> None:
-    assert [row.same_pixels for row in run("fast", "slow", "usual")] == [1, 0.75, 1]
+    assert [row.same_pixels for row in run("fast", "slow", "baseline")] == [1, 0.75, 1]
 
 
 def test_who_fails_gets_a_row_that_says_so() -> None:
-    rows = run("missing", "fast", "hungry", "usual")
+    rows = run("missing", "fast", "hungry", "baseline")
     assert [row.error for row in rows] == ["not installed", None, "out of memory", None]
     assert [row.timing is None for row in rows] == [True, False, True, False]
     lines = format_rows(rows, CEILINGS).splitlines()
@@ -176,13 +176,13 @@ def test_rows_are_json() -> None:
 
 
 def test_the_table() -> None:
-    lines = format_rows(run("fast", "slow", "usual"), CEILINGS).splitlines()
+    lines = format_rows(run("fast", "slow", "baseline"), CEILINGS).splitlines()
     assert len({len(line) for line in lines[:4]}) == 1
     assert " ".join(lines[0].split()) == (
         "network backend frame threads frames/s p50 ms p95 ms p99 ms "
         "pre ms network ms post ms other ms peak MiB of peak"
     )
     assert " ".join(lines[1].split()) == "net fast 40x64 2 76.9 13.00 13.00 13.00 1.00 10.00 1.00 1.00 200 100 %"
-    assert lines[4] == "net, fast, 40x64: 7.92 times as fast as usual, 0.25 of its memory"
-    assert lines[5] == "net, slow, 40x64: 2.40 times as fast as usual, 0.25 of its memory"
+    assert lines[4] == "net, fast, 40x64: 7.92 times as fast as the baseline, 0.25 of its memory"
+    assert lines[5] == "net, slow, 40x64: 2.40 times as fast as the baseline, 0.25 of its memory"
     assert len(lines) == 6

@@ -147,7 +147,7 @@ def test_a_network_of_random_weights(scenes: list[npt.NDArray[np.uint8]], tmp_pa
     logits = open_backend(prepared.weights("pytorch"), "pytorch")(scenes[0][None])
     assert logits.shape == (1, 19, 12, 20)
     assert 0.1 < logits.std() < 100  # signals neither die on the way nor explode
-    assert {prepared.weights(name).name for name in (None, "native", "auto", "usual")} == {"bcpnet.onnx"}
+    assert {prepared.weights(name).name for name in (None, "native", "auto", "baseline")} == {"bcpnet.onnx"}
 
 
 @pytest.mark.usefixtures("no_export")

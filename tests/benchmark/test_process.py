@@ -100,15 +100,15 @@ def test_one_whose_asker_was_killed_says_nothing() -> None:
     assert (process.returncode, said) == (1, "")
 
 
-def test_backends_beside_the_usual_way(onnx_path: Path) -> None:
+def test_backends_beside_the_baseline(onnx_path: Path) -> None:
     """Through real processes: the same class map, and each with a memory of its own."""
-    pytest.importorskip("torch", reason="the usual way needs PyTorch")
+    pytest.importorskip("torch", reason="the baseline needs PyTorch")
     scenes = list(np.random.default_rng(0).integers(0, 256, (2, 48, 72, 3), np.uint8))
-    backends = ("onnxruntime", "usual")
+    backends = ("onnxruntime", "baseline")
     rows = compete([Contestant("small", onnx_path, backend) for backend in backends], scenes, threads=1, frames=6)
     assert [(row.network, row.backend, row.ran, row.classes) for row in rows] == [
         ("small", "onnxruntime", "onnxruntime", 11),
-        ("small", "usual", "onnxruntime", 11),
+        ("small", "baseline", "onnxruntime", 11),
     ]
     for row in rows:
         assert row.error is None
@@ -117,6 +117,6 @@ def test_backends_beside_the_usual_way(onnx_path: Path) -> None:
         assert row.macs == 11 * 6 * 9 * 3 * 9 * 9  # K h w times the kernel
         assert row.same_pixels is not None
         assert row.same_pixels > 0.999  # but for ties
-    ours, usual = (row.memory for row in rows)
-    if ours is not None and usual is not None:
-        assert ours.peak < usual.peak
+    ours, baseline = (row.memory for row in rows)
+    if ours is not None and baseline is not None:
+        assert ours.peak < baseline.peak

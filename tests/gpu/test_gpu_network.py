@@ -25,7 +25,7 @@ def _error(logits: Any, expected: Any) -> float:
 @pytest.mark.parametrize(
     ("options", "shape"),
     [
-        ({"encoder": "mobilenet_v2_050_slim", "width": 40, "finest": 2, "finest_width": 20}, (1, 33, 47, 3)),
+        ({"encoder": "mobilenet_v2_050_lean", "width": 40, "finest": 2, "finest_width": 20}, (1, 33, 47, 3)),
         ({"encoder": "mobilenet_v3_small"}, (2, 32, 40, 3)),
     ],
 )

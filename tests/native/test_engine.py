@@ -32,7 +32,7 @@ compiled = pytest.mark.skipif(native.library() is None, reason="the C library wa
 LEVELS = [level for level in ("avx512", "avx2", "baseline") if native.kernels(level) is not None]
 VARIANTS: dict[str, dict[str, object]] = {
     "v3": {},
-    "v2": {"encoder": "mobilenet_v2_050_slim", "width": 24, "finest": 2, "finest_width": 12},  # no whole vectors
+    "v2": {"encoder": "mobilenet_v2_050_lean", "width": 24, "finest": 2, "finest_width": 12},  # no whole vectors
 }
 SIZES = ((32, 32), (33, 47), (64, 200), (129, 71))
 

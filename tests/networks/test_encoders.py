@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bcpnet.errors import InputError
 from bcpnet.networks.encoders import ENCODERS
-from bcpnet.networks.encoders.mobilenet_v2 import SLIM, MobileNetV2, load_pretrained
+from bcpnet.networks.encoders.mobilenet_v2 import LEAN, MobileNetV2, load_pretrained
 
 # Stride of the stem and of blocks 0..16 (Sandler et al. 2018, table 2).
 STRIDES = (2, *(1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1))
@@ -93,13 +93,13 @@ def test_narrow_blocks_leave_out_what_weighs_least(tmp_path: Path) -> None:
     """Of channels that the projection does not read there are as many as a narrow encoder lacks: nothing is lost."""
     tensors = _random_tensors(0.5)
     generator = torch.Generator().manual_seed(1)
-    for block, kept in SLIM.items():
+    for block, kept in LEAN.items():
         columns = tensors[f"blocks.{block}.project.weight"]
         columns[:, torch.randperm(columns.shape[1], generator=generator)[kept:]] = 0
     save_file(tensors, tmp_path / "encoder.safetensors")
-    narrow = MobileNetV2(0.5, SLIM)
+    narrow = MobileNetV2(0.5, LEAN)
     _assert_same_function(tensors, tmp_path / "encoder.safetensors", narrow)
-    assert all(narrow.blocks[block].depthwise[0].out_channels == kept for block, kept in SLIM.items())
+    assert all(narrow.blocks[block].depthwise[0].out_channels == kept for block, kept in LEAN.items())
 
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_v2_050", 0.5), ("mobilenet_v2_100", 1.0)])

@@ -15,7 +15,7 @@ from bcpnet.labels import CAMVID, CITYSCAPES, ClassSet, classes_within
 from bcpnet.metadata import Metadata
 from bcpnet.networks import build
 from bcpnet.networks.checkpoint import save_checkpoint
-from bcpnet.networks.encoders.mobilenet_v2 import SLIM
+from bcpnet.networks.encoders.mobilenet_v2 import LEAN
 from bcpnet.training.initial_weights import make_network
 
 IMAGES = random_images(2, 3, 64, 64)
@@ -116,11 +116,11 @@ def test_narrower_blocks_start_from_the_strongest_channels(tmp_path: Path) -> No
     """What the wide network's projections do not read can be left out: both compute the same."""
     wide = random_network("bcpnet", len(CLASSES), encoder="mobilenet_v2_050")
     state = wide.state_dict()
-    for block, kept in SLIM.items():
+    for block, kept in LEAN.items():
         state[f"encoder.blocks.{block}.project.0.weight"][:, kept:] = 0
     path = tmp_path / "wide.safetensors"
     save_checkpoint(path, wide, Metadata("bcpnet", {"encoder": "mobilenet_v2_050"}, CLASSES, 32))
-    recipe = tiny_recipe(pretrained=str(path), options={"encoder": "mobilenet_v2_050_slim"})
+    recipe = tiny_recipe(pretrained=str(path), options={"encoder": "mobilenet_v2_050_lean"})
     narrow = make_network(recipe, CLASSES, IMAGES).eval()
     with torch.inference_mode():
         torch.testing.assert_close(narrow(IMAGES), wide.eval()(IMAGES), atol=1e-4, rtol=1e-4)

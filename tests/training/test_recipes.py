@@ -70,7 +70,7 @@ def test_a_recipe_is_made_anew_each_time() -> None:
 
 
 def test_unknown_recipe() -> None:
-    with pytest.raises(UsageError, match="unknown recipe 'nonsense': choose one of camvid, camvid-teacher, "):
+    with pytest.raises(UsageError, match="unknown recipe 'nonsense': choose one of camvid, camvid-streets, "):
         recipe("nonsense")
 
 

@@ -1,4 +1,4 @@
-"""The usual way from frame to class map, to compare ours with. Needs PyTorch.
+"""The baseline: the usual way from frame to class map, to compare ours with. Needs PyTorch.
 
 The same network in ONNX Runtime, then what its users write: the logits interpolated to the frame's size and the
 argmax over the classes, in PyTorch. They would also turn the frame into floats first; here the network's file does
@@ -21,14 +21,14 @@ from bcpnet.frames.preprocess import preprocess
 
 
 @dataclass(frozen=True, eq=False)
-class UsualResult:
+class BaselineResult:
     """As `bcpnet.segmenter.Segmentation`: H x W uint8 classes, and milliseconds by stage."""
 
     class_map: npt.NDArray[np.uint8]
     timings_ms: dict[str, float]
 
 
-class UsualWay:
+class Baseline:
     """What `bcpnet.segmenter.Segmenter` does, the usual way."""
 
     def __init__(self, weights: str | Path, size_hw: tuple[int, int], threads: int | None) -> None:
@@ -47,7 +47,7 @@ class UsualWay:
         if threads is not None:
             torch.set_num_threads(threads)
 
-    def __call__(self, frame: npt.NDArray[np.uint8]) -> UsualResult:
+    def __call__(self, frame: npt.NDArray[np.uint8]) -> BaselineResult:
         """Segments one H x W x 3 uint8 frame, at its own size."""
         marks = [time.perf_counter()]
         images = preprocess(frame, self.size_hw)[None]
@@ -59,4 +59,4 @@ class UsualWay:
             class_map: npt.NDArray[np.uint8] = full.argmax(1)[0].to(torch.uint8).numpy()
         marks.append(time.perf_counter())
         pre, network, post = (1000 * seconds for seconds in np.diff(marks))
-        return UsualResult(class_map, {"pre": pre, "network": network, "post": post})
+        return BaselineResult(class_map, {"pre": pre, "network": network, "post": post})

@@ -39,7 +39,7 @@ class Contestant:
     Attributes:
         network: what it is called in its row.
         weights: a name that ships, or a path.
-        backend: one of `bcpnet.backends.BACKENDS`, "auto", or "usual" (`bcpnet.benchmark.baseline`); None = what the
+        backend: one of `bcpnet.backends.BACKENDS`, "auto", or "baseline" (`bcpnet.benchmark.baseline`); None = what the
             weights call for.
     """
 
@@ -55,7 +55,7 @@ class Row:
     Attributes:
         network: the contestant's.
         backend: the contestant's; where it named none, the one that ran.
-        ran: the one that ran: for "auto" the one it chose, for "usual" ONNX Runtime; None where it failed before.
+        ran: the one that ran: for "auto" the one it chose, for "baseline" ONNX Runtime; None where it failed before.
         frame_hw: height and width of the frames, and of the network's input.
         threads: that it was told to use; None = its own choice.
         classes: how many the network tells apart; None where it failed before.

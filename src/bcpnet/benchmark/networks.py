@@ -46,7 +46,7 @@ class PreparedNetwork:
         self.difference = export_onnx(network, metadata, self._stem.with_suffix(".onnx"))
 
     def weights(self, backend: str | None = None) -> Path:
-        """The file for `backend`: one of `bcpnet.backends.BACKENDS`, "auto", "usual", or None = the default."""
+        """The file for `backend`: one of `bcpnet.backends.BACKENDS`, "auto", "baseline", or None = the default."""
         return self._stem.with_suffix(weights_suffix(backend) if backend in BACKENDS else ".onnx")
 
 

@@ -16,10 +16,10 @@ from bcpnet.errors import UsageError
 from bcpnet.segmenter import Segmentation, Segmenter, load
 
 if TYPE_CHECKING:  # it needs PyTorch
-    from bcpnet.benchmark.baseline import UsualResult, UsualWay
+    from bcpnet.benchmark.baseline import Baseline, BaselineResult
 
 # A name that takes the place of a backend's: see `bcpnet.benchmark.baseline`.
-USUAL = "usual"
+BASELINE = "baseline"
 
 
 def open_task(
@@ -32,21 +32,21 @@ def open_task(
     its `FrameTimes`, and {"peak": true} gets the peak of the memory (MiB).
 
     Args:
-        weights, backend, threads: as for `bcpnet.load`; the backend may be USUAL.
+        weights, backend, threads: as for `bcpnet.load`; the backend may be BASELINE.
         size_hw: of the frames and of the network's input.
         scenes: path of a file with the frames' bytes, one after the other.
         n_scenes: how many there are.
     """
     height, width = size_hw
-    segmenter: Segmenter | UsualWay
-    if backend == USUAL:
+    segmenter: Segmenter | Baseline
+    if backend == BASELINE:
         try:
-            from bcpnet.benchmark.baseline import UsualWay
+            from bcpnet.benchmark.baseline import Baseline
         except ModuleNotFoundError as error:
             raise UsageError(
-                f'the usual way needs the package {error.name}: in the checkout, pip install ".[train]"'
+                f'the baseline needs the package {error.name}: in the checkout, pip install ".[train]"'
             ) from error
-        segmenter = UsualWay(weights, (height, width), threads)
+        segmenter = Baseline(weights, (height, width), threads)
     else:
         segmenter = load(weights, backend=backend, size_hw=size_hw, threads=threads)
     n_bytes = height * width * 3
@@ -65,7 +65,7 @@ def open_task(
         if "class_map" in request:
             class_maps = []
 
-            def segment(frame: Frame) -> Segmentation | UsualResult:
+            def segment(frame: Frame) -> Segmentation | BaselineResult:
                 result = segmenter(frame)
                 class_maps.append(result.class_map)
                 return result

@@ -7,7 +7,7 @@ from typing import Any
 
 from bcpnet.benchmark.ceilings import Ceilings
 from bcpnet.benchmark.comparison import Row
-from bcpnet.benchmark.segment import USUAL
+from bcpnet.benchmark.segment import BASELINE
 from bcpnet.benchmark.timing import Timing
 from bcpnet.benchmark.video import VideoRow
 
@@ -15,7 +15,7 @@ from bcpnet.benchmark.video import VideoRow
 def format_rows(rows: Sequence[Row], ceilings: Ceilings) -> str:
     """A line for each row: frames/s, ms from frame to class map, mean ms by stage, memory, share of the ceiling.
 
-    Below, for rows beside one of the usual way: how many times as fast they are, and their share of its memory.
+    Below, for rows beside the baseline: how many times as fast they are, and their share of its memory.
     """
     stages = list(dict.fromkeys(name for row in rows if row.timing for name in row.timing.stages))
     header = ["network", "backend", "frame", "threads", "frames/s", "p50 ms", "p95 ms", "p99 ms"]
@@ -42,21 +42,22 @@ def format_rows(rows: Sequence[Row], ceilings: Ceilings) -> str:
                 "-" if share is None else f"{100 * share:.0f} %",
             ]
         )
-        usual = usual_of(row, rows)
-        if usual is not None and usual.timing is not None:
-            note = f"{row.network}, {row.backend}, {size}: {timing.fps / usual.timing.fps:.2f} times as fast as usual"
-            if row.memory is not None and usual.memory is not None:
-                note += f", {row.memory.peak / usual.memory.peak:.2f} of its memory"
+        baseline = baseline_of(row, rows)
+        if baseline is not None and baseline.timing is not None:
+            faster = timing.fps / baseline.timing.fps
+            note = f"{row.network}, {row.backend}, {size}: {faster:.2f} times as fast as the baseline"
+            if row.memory is not None and baseline.memory is not None:
+                note += f", {row.memory.peak / baseline.memory.peak:.2f} of its memory"
             notes.append(note)
     return "\n".join([aligned(table), *notes])
 
 
-def usual_of(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The row of the usual way with the same network and size; None for itself, and where there is none."""
-    if row.backend == USUAL:
+def baseline_of(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The row of the baseline with the same network and size; None for itself, and where there is none."""
+    if row.backend == BASELINE:
         return None
-    usual = [r for r in rows if (r.network, r.frame_hw, r.backend) == (row.network, row.frame_hw, USUAL)]
-    return usual[0] if usual else None
+    baseline = [r for r in rows if (r.network, r.frame_hw, r.backend) == (row.network, row.frame_hw, BASELINE)]
+    return baseline[0] if baseline else None
 
 
 def format_video(row: VideoRow) -> str:

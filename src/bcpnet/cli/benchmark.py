@@ -18,7 +18,7 @@ from bcpnet.backends.auto import AUTO
 from bcpnet.benchmark.ceilings import CeilingMeter
 from bcpnet.benchmark.comparison import Contestant, Row, compete
 from bcpnet.benchmark.scenes import draw_scenes, write_clip
-from bcpnet.benchmark.segment import USUAL
+from bcpnet.benchmark.segment import BASELINE
 from bcpnet.benchmark.table import format_ceilings, format_machine, format_rows, format_video
 from bcpnet.benchmark.video import time_video
 from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
@@ -37,7 +37,7 @@ _PREPARED_AT_HW = (360, 640)  # the frames that a network of random weights take
 class Benchmark:
     """Measure speed and memory from frame in to class map out, by stage, on synthetic streets. For example:
 
-    bcpnet benchmark --weights camvid camvid-int8 --sizes 360x640 --backends openvino usual
+    bcpnet benchmark --weights camvid camvid-int8 --sizes 360x640 --backends openvino baseline
 
     Every line is measured in a process of its own, all lines of a size in turns.
 
@@ -47,7 +47,7 @@ class Benchmark:
         classes: with --networks, how many (19); else, how many classes to widen the weights to, for timing only.
         sizes: height and width of the network's input and of the frames; 360x640 and 1024x2048. For --video, of the
             network's input alone, by default as predict has it.
-        backends: native, onnxruntime, openvino, pytorch, auto; usual = ONNX Runtime, then PyTorch's interpolate and
+        backends: native, onnxruntime, openvino, pytorch, auto; baseline = ONNX Runtime, then PyTorch's interpolate and
             argmax. By default what the weights call for.
         threads: CPU threads; by default the runtime's choice, or as predict has it for --video.
         frames: how many are timed, after a few that are not.
@@ -86,7 +86,7 @@ def run(options: Benchmark) -> int:
     elif options.networks or options.classes is not None or options.frames != Benchmark.frames:
         raise UsageError("--networks, --classes and --frames: not with --video, which runs all frames of a video")
     for backend in options.backends:
-        if backend not in (AUTO, USUAL):
+        if backend not in (AUTO, BASELINE):
             weights_suffix(backend)  # it raises for a wrong name
     with ExitStack() as stack:
         status = stack.enter_context(Status())

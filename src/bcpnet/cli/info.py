@@ -38,8 +38,8 @@ class Info:
         sizes: heights and widths of images to count multiply-adds at; by default 360x640 and 1024x2048, for weights
             what they make of a 16:9 frame.
         classes: of a network: number of classes, by default 19.
-        encoder: of bcpnet: mobilenet_v3_small (the paper's), mobilenet_v2_050, mobilenet_v2_050_narrow,
-            mobilenet_v2_050_slim, mobilenet_v2_050_lean or mobilenet_v2_100.
+        encoder: of bcpnet: mobilenet_v3_small (the paper's), mobilenet_v2_050, mobilenet_v2_050_lean (narrower
+            blocks) or mobilenet_v2_100.
         pooling: of bcpnet: max3, avg3 or max5, the context pooling (the paper's Table 5).
         finest: of bcpnet: 3 as in the paper, or 2, the level that it classifies.
         finest_width: of bcpnet: channels of level 2, if it is the finest.
@@ -119,7 +119,8 @@ def _tell_weights(options: Info) -> None:
     else:
         print('multiply-adds: not counted, which needs PyTorch: in the checkout, pip install ".[train]"')
     if known:
-        print(f"val mIoU: {100 * known.val_miou:.2f} %{f', of {known.scored}' if known.scored else ''}")
+        unseen = "not measured" if known.unseen_miou is None else f"{100 * known.unseen_miou:.2f} %"
+        print(f"mIoU on drives that were not trained on: {unseen}")
         print(f"meant for: {known.meant_for}")
     print(f"trained on: {', '.join(metadata.trained_on) or 'unknown'}")
     print(f"from: {metadata.provenance}\nlicence: {metadata.licence}")

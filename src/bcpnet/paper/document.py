@@ -158,7 +158,7 @@ Not timed (a frame may take {results["settings"]["limit_s"]:g} s; who fails at o
 
 def _accuracy(results: Results) -> str:
     sources = [
-        f"Ours of {title(key)} is of {_DATASETS[each['dataset']]}'s {each['split']} split, **not of test**: "
+        f"Ours of {title(key)} is of {_DATASETS[each['dataset']]}, {each['split']}, **not of test**: "
         f"`{each['file']}`, made by `{each['command']}`."
         for key, each in results["accuracy"].items()
     ]

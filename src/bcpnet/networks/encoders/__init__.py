@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from bcpnet.networks.encoders.mobilenet_v2 import LEAN, NARROW, SLIM, MobileNetV2
+from bcpnet.networks.encoders.mobilenet_v2 import LEAN, MobileNetV2
 from bcpnet.networks.encoders.mobilenet_v3_small import MobileNetV3Small
 
 Encoder = MobileNetV2 | MobileNetV3Small
@@ -17,8 +17,6 @@ Encoder = MobileNetV2 | MobileNetV3Small
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "mobilenet_v3_small": MobileNetV3Small,
     "mobilenet_v2_050": partial(MobileNetV2, 0.5),
-    "mobilenet_v2_050_narrow": partial(MobileNetV2, 0.5, NARROW),
-    "mobilenet_v2_050_slim": partial(MobileNetV2, 0.5, SLIM),
     "mobilenet_v2_050_lean": partial(MobileNetV2, 0.5, LEAN),
     "mobilenet_v2_100": partial(MobileNetV2, 1.0),
 }
