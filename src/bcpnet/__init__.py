@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bcpnet.errors import InputError, UsageError
+    from bcpnet.media.open_source import open_source
     from bcpnet.regions.region import Region
     from bcpnet.regions.zones import Zone, read_zones
     from bcpnet.segmentation import Segmentation
@@ -42,6 +43,7 @@ _MODULE_OF = {
     "UsageError": "errors",
     "Zone": "regions.zones",
     "load": "segmenter",
+    "open_source": "media.open_source",
     "read_zones": "regions.zones",
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "Zone",
     "__version__",
     "load",
+    "open_source",
     "read_zones",
 ]
 

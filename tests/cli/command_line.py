@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Ran(NamedTuple):
@@ -29,3 +33,12 @@ def assert_one_line(error: str) -> None:
     assert error.count("\n") == 1
     assert error.endswith("\n")
     assert "Traceback" not in error
+
+
+def bcpnet_process(*arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+    """`bcpnet` in a process of its own, which Ctrl-C reaches."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "bcpnet", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=options.pop("stdin", subprocess.PIPE),
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name != "nt" else None, **options,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command_line import Cli
+from command_line import Cli, assert_one_line
 from fake_data import make_camvid, make_folder, save
 from one_convolution import METADATA
 
@@ -71,6 +71,31 @@ def test_wrong_calls(words: list[str], code: int, told: str, cli: Cli) -> None:
     ran = cli("data", *words)
     assert (ran.code, ran.out) == (code, "")
     assert told in ran.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("root", ["nowhere", "file", "empty", "loop"])
+def test_a_root_without_any_split_is_one_line(root: str, cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    ran = cli("data", "check", "--data", "camvid", "--root", tmp_path / root)
+    assert (ran.code, ran.out) == (1, "")
+    assert_one_line(ran.err)
+    assert f"bcpnet: {tmp_path / root}: no " in ran.err
+
+
+def test_what_is_written_is_not_what_is_read(cli: Cli, tmp_path: Path) -> None:
+    path, _ = make_folder(tmp_path)
+    (tmp_path / "link.yaml").symlink_to(path)
+    before = path.read_bytes()
+    out = tmp_path / "out"
+    for words in (("--json", path), ("--html", tmp_path / "link.yaml"), ("--json", out, "--html", out)):
+        ran = cli("data", "check", "--data", "folder", "--root", path, *words)
+        assert (ran.code, ran.out) == (2, "")
+        assert_one_line(ran.err)
+        assert "name another file" in ran.err
+    assert path.read_bytes() == before
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -188,3 +188,31 @@ def test_the_worst_images_are_drawn_worst_first(
     expected = [f"{rank:02}_{name}_miou{100 * miou:.0f}.jpg" for rank, (miou, name) in enumerate(sorted(scores)[:3], 1)]
     assert sorted(path.name for path in folder.iterdir()) == expected
     assert Image.open(folder / expected[0]).width > 960
+
+
+def test_pictures_that_are_not_ours_are_kept(
+    cli: Cli, camvid: Path, onnx_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of `predict`: told, and the others go on; --overwrite replaces them; our own it always replaces."""
+    monkeypatch.setattr("bcpnet.cli.evaluate._WORST", 2)
+    worst, confusion = tmp_path / "worst", tmp_path / "confusion.png"
+    words = ("evaluate", "--weights", onnx_path, "--root", camvid, "--split", "train", "--worst", worst)
+    for _ in range(2):
+        assert cli(*words, "--confusion", confusion).code == 0
+    first, second = sorted(worst.iterdir())
+    drawn = {path: path.read_bytes() for path in (first, second, confusion)}
+    for path in (first, confusion):
+        Image.new("RGB", (8, 8)).save(path)
+    second.unlink()
+    foreign = {path: path.read_bytes() for path in (first, confusion)}
+
+    ran = cli(*words, "--confusion", confusion)
+    assert ran.code == 1
+    assert "mIoU" in ran.out
+    assert f"confusion matrix in {confusion}" not in ran.out
+    for path in (first, confusion):
+        assert f"{path}: is there, and not a result of bcpnet's: kept; --overwrite replaces it" in ran.err
+    assert {path: path.read_bytes() for path in drawn} == foreign | {second: drawn[second]}
+
+    assert cli(*words, "--confusion", confusion, "--overwrite").code == 0
+    assert {path: path.read_bytes() for path in drawn} == drawn

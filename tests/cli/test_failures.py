@@ -139,3 +139,17 @@ def test_a_name_of_two_lines_is_one_line_of_complaint(bad: Path, cli: Cli, tmp_p
     ran = cli("predict", tmp_path / "two\nlines.png", "--weights", bad / "good.onnx")
     assert_one_line(ran.err)
     assert ran.code == 1
+
+
+def test_links_in_a_circle_are_told_of_and_the_others_go_on(cli: Cli, onnx_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "photos" / "good.png")
+    (tmp_path / "photos" / "loop.png").symlink_to("loop.png")
+    words = ("predict", tmp_path / "photos", "--weights", onnx_path, "--save", "classmap", "--out")
+    ran = cli(*words, tmp_path / "out")
+    assert ran.code == 1
+    assert "loop.png: cannot read: Too many levels of symbolic links" in ran.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.png"]
+    ran = cli(*words, tmp_path / "photos" / "loop.png")
+    assert ran.code == 1
+    assert "Traceback" not in ran.err

@@ -136,6 +136,7 @@ ROWS = [
     ),
     # Evaluation
     Row("unknown dataset", f"{EVALUATE} --data nonsense", 2, ("unknown dataset 'nonsense'", "camvid")),
+    Row("unknown dataset to check", "data check --data nonsense --root {bad}", 2, ("unknown dataset 'nonsense'",)),
     Row("no root", EVALUATE, 2, ("camvid needs --root",)),
     Row("missing root", f"{EVALUATE} --root {{bad}}/none", 1, ("{bad}/none: no such folder",)),
     Row("no CamVid", f"{EVALUATE} --root {{bad}}/folder", 1, ("{bad}/folder: no CamVid here",)),
@@ -170,6 +171,7 @@ ROWS = [
     Row("crop too small", "train streets --out {out} --crop-h 16", 2, ("16x240", "32x32")),
     Row("no root", "train camvid --out {out} --pretrained none", 2, ("camvid needs --root",)),
     Row("pre-trained weights not named", "train camvid --out {out} --root {bad}/camvid", 2, ("--pretrained",)),
+    Row("unknown dataset", "train streets --data nonsense --out {out}", 2, ("unknown dataset 'nonsense'", "camvid")),
     Row("unknown split", f"{TRAIN} --root {{bad}}/camvid --train-split all", 2, ("no split 'all'",)),
     Row("unknown network", f"{TRAIN} --root {{bad}}/camvid --network unet", 2, ("unknown network 'unet'", "bcpnet")),
     Row("unknown accelerator", f"{TRAIN} --root {{bad}}/camvid --accelerator abacus", 2, ("abacus",)),

@@ -19,7 +19,7 @@ import pytest
 from media_files import no_file_above, noise, scene, write_clip
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.video import VideoWriter, read_video, video_info, write
+from bcpnet.media.video import VideoWriter, encode, read_video, video_info
 
 
 @pytest.mark.parametrize("fps", [25, 12.5, Fraction(30000, 1001), 1, Fraction(1, 60), 1000])
@@ -207,9 +207,9 @@ def test_wrong_calls_of_the_writer(tmp_path: Path) -> None:
 
 
 def test_the_next_encoder_where_one_does_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "ENCODERS", {"no_such_encoder": {}, "libx264": {}})
+    monkeypatch.setattr(encode, "ENCODERS", {"no_such_encoder": {}, "libx264": {}})
     assert len(list(read_video(write_clip(tmp_path / "x.mp4")))) == 12
-    monkeypatch.setattr(write, "ENCODERS", {"no_such_encoder": {}})
+    monkeypatch.setattr(encode, "ENCODERS", {"no_such_encoder": {}})
     with pytest.raises(InputError, match=r"no H\.264 encoder .*no_such_encoder"):
         write_clip(tmp_path / "y.mp4")
     assert not (tmp_path / "y.mp4").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import struct
 from fractions import Fraction
@@ -91,3 +92,18 @@ def test_pixel_aspect(matrix: Matrix, tmp_path: Path) -> None:
     with av.open(tmp_path / "x.mp4") as container:
         assert container.streams.video[0].sample_aspect_ratio == aspect
     assert video_info(write_clip(tmp_path / "z.mp4")).pixel_aspect == 1
+
+
+def test_frames_are_let_go_at_once(tmp_path: Path) -> None:
+    """Not when Python looks for circles of references: hundreds of frames would wait for that."""
+    path = write_clip(tmp_path / "x.mp4", 3)
+    gc.collect()
+    gc.disable()
+    try:
+        for image in read_video(path):
+            assert image.shape == (48, 64, 3)
+        del image
+        circles = gc.collect()
+    finally:
+        gc.enable()
+    assert circles == 0

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
-import struct
-import zlib
 from collections.abc import Callable
-from ctypes import CDLL
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +13,11 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from bcpnet import native
 from bcpnet.errors import InputError
+from bcpnet.media.class_map_png import MARK, class_map_png, indexed
 from bcpnet.storage.damaged import damage, damage_told, reason
 from bcpnet.storage.files import write_bytes
 
-MARK = "bcpnet"  # in what is written (PNG: Software, JPEG: comment), so that it can be told from other files
 MOST_PIXELS = 178_956_970  # of one picture: Pillow's own guard against decompression bombs, whatever it is set to
 
 _ROTATED = 5  # EXIF orientations from here on swap width and height
@@ -66,8 +62,40 @@ def decode(
         InputError: as `read_image`, but for the kinds of pixels, on which `why_not` decides.
     """
     with damage_told(path, "PIL", "damaged or unsupported image"):
-        values, orientation = _stored(Path(path), values_of, why_not)
-    return values if orientation == 1 else np.ascontiguousarray(_UPRIGHT[orientation](values))
+        path = Path(path)
+        image = _opened(path, _from_pipe(path) if path.is_fifo() else None)
+        values, orientation = _stored(path, image, values_of, why_not)
+    return _upright(values, orientation)
+
+
+def read_image_bytes(data: bytes, name: str, most_pixels: int, longest_side: int, formats: tuple[str, ...]) -> Bytes:
+    """As `read_image`, of a file that is in memory, from somebody who need not be trusted.
+
+    Args:
+        data: the file.
+        name: what errors call it.
+        most_pixels: of the picture, at most MOST_PIXELS; told before decoding.
+        longest_side: of the picture, in pixels; told before decoding.
+        formats: Pillow's names of those that are read.
+
+    Raises:
+        TooLargeError: it has more pixels, or a longer side.
+        InputError: as `read_image`.
+    """
+    with damage_told(name, "PIL", "damaged or unsupported image"):
+        path = Path(name)
+        Image.init()
+        known = tuple(name for name in formats if name in Image.OPEN)  # not all are built into every Pillow
+        image = _opened(path, io.BytesIO(data), most_pixels, known)
+        if max(image.size) > longest_side:
+            image.close()
+            raise TooLargeError(f"{name}: {image.width}x{image.height} pixels: sides end at {longest_side}")
+        values, orientation = _stored(path, image, _rgb, _why_not_rgb)
+    return _upright(values, orientation)
+
+
+class TooLargeError(InputError):
+    """A picture of more pixels, or of a longer side, than are read."""
 
 
 def read_header(path: Path) -> tuple[tuple[int, int], int]:
@@ -114,34 +142,11 @@ def save_class_map(
     Raises:
         InputError: cannot write there, or the disk is full.
     """
-    library = native.library()
-    if library is not None and Path(path).suffix.lower() == ".png":
-        write_bytes(Path(path), _png_in_c(library, class_map, palette))
-        return
-    picture = Image.fromarray(class_map)
-    if palette is not None:
-        picture.putpalette(palette.tobytes())
-    _save(Path(path), picture, {"compress_type": zlib.Z_RLE})  # runs are all that class maps have
-
-
-def _png_in_c(library: CDLL, class_map: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8] | None) -> bytes:
-    """An index or grey PNG (w3.org/TR/png-3), compressed by runs: a fifth of zlib's time, under twice its bytes."""
-    class_map = np.ascontiguousarray(class_map)
-    height, width = class_map.shape
-    data = np.empty(height * (width + 1) * 9 // 8 + 32, np.uint8)
-    length = library.bcpnet_deflate_runs(class_map.ctypes.data, height, width, data.ctypes.data)
-    colour_type = 0 if palette is None else 3
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
-        (b"tEXt", b"Software\0" + MARK.encode()),
-        *([] if palette is None else [(b"PLTE", palette.tobytes())]),
-        (b"IDAT", data[:length].tobytes()),
-        (b"IEND", b""),
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
-        for kind, content in chunks
-    )
+    path = Path(path)
+    if path.suffix.lower() == ".png":
+        write_bytes(path, class_map_png(class_map, palette))
+    else:
+        _save(path, indexed(class_map, palette), {})
 
 
 # What turns a stored picture upright, by EXIF's definition of each orientation; 1 is upright.
@@ -156,11 +161,18 @@ _UPRIGHT: dict[int, Callable[[Bytes], Bytes]] = {
 }
 
 
+def _upright(stored: Bytes, orientation: int) -> Bytes:
+    return stored if orientation == 1 else np.ascontiguousarray(_UPRIGHT[orientation](stored))
+
+
 def _stored(
-    path: Path, values_of: Callable[[Image.Image], Bytes], why_not: Callable[[ImageFile.ImageFile], str | None]
+    path: Path,
+    opened: ImageFile.ImageFile,
+    values_of: Callable[[Image.Image], Bytes],
+    why_not: Callable[[ImageFile.ImageFile], str | None],
 ) -> tuple[Bytes, int]:
     """The values as they lie in the file, and their orientation."""
-    with _opened(path, _from_pipe(path) if path.is_fifo() else None) as image:
+    with opened as image:
         refusal = why_not(image)
         if refusal:
             raise InputError(f"{path}: {refusal}")
@@ -186,25 +198,29 @@ def _from_pipe(path: Path) -> io.BytesIO:
     return io.BytesIO(content)
 
 
-def _opened(path: Path, content: io.BytesIO | None = None) -> ImageFile.ImageFile:
+def _opened(
+    path: Path, content: io.BytesIO | None = None, most: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
+) -> ImageFile.ImageFile:
     """The picture before decoding, of a file or of `content`. Raises InputError, or what Pillow raises."""
-    status = path.stat()
-    if content is None and not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
-        kind = "Is a directory" if stat.S_ISDIR(status.st_mode) else "Not a regular file"
-        raise InputError(f"{path}: cannot read: {kind}")
-    most = min(MOST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MOST_PIXELS))
+    empty = False
+    if content is None:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its writer
+            kind = "Is a directory" if stat.S_ISDIR(status.st_mode) else "Not a regular file"
+            raise InputError(f"{path}: cannot read: {kind}")
+        empty = status.st_size == 0
+    most = min(most, MOST_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MOST_PIXELS))
     too_large = f"too large, more than {most // 10**6} megapixels: scale it down or cut it up"
     try:
-        image = Image.open(content or path)
+        image = Image.open(content or path, formats=formats)
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path}: {too_large}") from error
+        raise TooLargeError(f"{path}: {too_large}") from error
     except UnidentifiedImageError as error:
-        empty = content is None and status.st_size == 0
         reason = "an empty file" if empty else "not an image of a known format, or damaged"
         raise InputError(f"{path}: {reason}") from error
     if image.width * image.height > most:
         image.close()
-        raise InputError(f"{path}: {image.width}x{image.height} pixels are {too_large}")
+        raise TooLargeError(f"{path}: {image.width}x{image.height} pixels are {too_large}")
     if image.format == "EPS":  # Pillow would run Ghostscript, a program in a file, of any duration
         image.close()
         raise InputError(f"{path}: PostScript is a drawing, not pixels: convert it to PNG")

@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,9 @@ import numpy.typing as npt
 
 from bcpnet.errors import InputError
 from bcpnet.media.images import is_marked_picture, read_image, save_class_map, save_image
+from bcpnet.media.live.address import parse_address
+from bcpnet.media.live.open import source_of
+from bcpnet.media.live.source import Source, SourceFrame
 from bcpnet.media.video import (
     ALL,
     Cut,
@@ -50,17 +53,24 @@ VIDEO_SUFFIXES = {
 
 @dataclass(frozen=True)
 class MediaItem:
-    """One file to decode.
+    """One file to decode, or a live source.
 
     Attributes:
-        path: the file.
+        path: the file; of a live source its stem.
         stem: what its outputs are called; no two items of a list share one, whatever the case of the letters.
         is_video: frames are called STEM_000000, STEM_000001, ...
+        source: the live source; None for a file.
     """
 
     path: Path
     stem: str
     is_video: bool
+    source: Source | None = None
+
+    @property
+    def name(self) -> str:
+        """As messages and results have it."""
+        return str(self.path) if self.source is None else self.source.name
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Frame:
         stem: what its outputs are called ("street"; "clip_000012" for frame 12 of clip.mp4).
         decode_ms: time to read and decode it, in milliseconds.
         time_s: when a video shows it, in seconds from its start; 0 for an image.
+        received: what a live source says of it; None for a file.
     """
 
     image: npt.NDArray[np.uint8]
@@ -82,6 +93,7 @@ class Frame:
     stem: str
     decode_ms: float
     time_s: Fraction = Fraction(0)
+    received: SourceFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -130,13 +142,16 @@ def find_media(
     return [MediaItem(path, stem, holds_video) for (path, holds_video), stem in zip(found.values(), stems, strict=True)]
 
 
-def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Iterator[Frame | BadFrame]:
-    """Decodes item after item; of videos the frames that `cut` takes.
+def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Generator[Frame | BadFrame, None, None]:
+    """Decodes item after item; of videos the frames that `cut` takes, of live sources what they give.
 
     What cannot be read comes as a BadFrame in its place, and the next item goes on; of a video that breaks
     midway the good frames come first.
     """
     for item in items:
+        if item.source is not None:
+            yield from _live(item, item.source)
+            continue
         decoded = video_frames(item.path, cut) if item.is_video else _picture(item.path)
         while True:
             start = time.perf_counter()
@@ -150,6 +165,17 @@ def frames(items: Iterable[MediaItem], cut: Cut = ALL) -> Iterator[Frame | BadFr
             stem = f"{item.stem}_{frame.index:06d}" if item.is_video else item.stem
             decode_ms = 1000 * (time.perf_counter() - start)
             yield Frame(frame.image, item, frame.index, stem, decode_ms, frame.time_s)
+
+
+def _live(item: MediaItem, source: Source) -> Iterator[Frame | BadFrame]:
+    try:
+        for frame in source:
+            stem = f"{item.stem}_{frame.index:06d}"
+            yield Frame(frame.image, item, frame.index, stem, frame.decode_ms, frame.time_s, frame)
+    except InputError as error:
+        yield BadFrame(item, error)
+    finally:
+        source.close()
 
 
 def _picture(path: Path) -> Iterator[VideoFrame]:
@@ -167,11 +193,16 @@ def read_picture(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def stream_frames(source: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a video, or the images of a folder or glob, as `find_media` finds them.
+    """The frames of a video or a live source, or the images of a folder or glob, as `find_media` finds them.
 
     Raises:
         InputError: nothing is there, or a file cannot be read; the frames before it come first.
     """
+    address = parse_address(source)
+    if address is not None:
+        with source_of(address) as live:
+            yield from (frame.image for frame in live)
+        return
     for frame in frames(find_media([source])):
         if isinstance(frame, BadFrame):
             raise InputError(str(frame.error))

@@ -6,7 +6,7 @@ The version changes where a reader of the lines would have to: an entry that goe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from datetime import datetime, timezone
 from typing import Any
 
 from bcpnet.errors import InputError
@@ -43,18 +43,28 @@ def frame_line(done: Prediction) -> dict[str, Any]:
     frame = done.frame
     return {
         "version": VERSION,
-        "path": str(frame.item.path),
+        "path": frame.item.name,
         "frame": frame.index,
         "time_s": round(float(frame.time_s), 6),
+        **_received(done),
         "ms": {stage: round(ms, 3) for stage, ms in done.timings_ms.items()},
         "files": [str(file) for file in done.files],
         **done.description.entries,
     }
 
 
-def error_line(path: Path, error: InputError) -> dict[str, Any]:
+def error_line(path: str, error: InputError) -> dict[str, Any]:
     """The line of what could not be read or written."""
-    return {"version": VERSION, "path": str(path), "error": str(error)}
+    return {"version": VERSION, "path": path, "error": str(error)}
+
+
+def _received(done: Prediction) -> dict[str, Any]:
+    """Of a frame of a live source."""
+    received = done.frame.received
+    if received is None or done.age_ms is None:
+        return {}
+    captured = datetime.fromtimestamp(received.captured_s, timezone.utc).isoformat(timespec="milliseconds")
+    return {"captured_at": captured, "age_ms": round(done.age_ms, 1), "dropped": received.dropped}
 
 
 def _rounded(shares: dict[str, float]) -> dict[str, float]:

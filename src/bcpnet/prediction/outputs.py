@@ -32,6 +32,7 @@ class Outputs:
         legend: whether overlays have one, in a corner.
         min_confidence: 0 to 1; class maps are 255 where the confidence is below it.
         overwrite: whether results take the place of files that bcpnet did not write.
+        overlay_path: of the overlay, where it is one video; by default STEM_overlay.mp4 in the folder.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Outputs:
     legend: bool = True
     overwrite: bool = False
     min_confidence: float = 0.0
+    overlay_path: Path | None = None
 
     def kinds_of(self, item: MediaItem) -> Sequence[Kind]:
         """What is written of a file."""
@@ -50,6 +52,8 @@ class Outputs:
 
     def path(self, kind: Kind, stem: str, is_video: bool) -> Path:
         """Where a result goes."""
+        if kind == "overlay" and self.overlay_path is not None:
+            return self.overlay_path
         if kind == "classmap":
             return self.folder / f"{stem}.png"
         if kind in ("ids", "confidence"):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bcpnet.drawing import pictures as draw
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.cityscapes_submission import submission_path, write_cityscapes
-from bcpnet.media.images import save_class_map, save_image
+from bcpnet.media.live.sink import Sink
 from bcpnet.media.sources import BadFrame, Frame, MediaItem, frames
 from bcpnet.media.video import ALL, Cut, Sound, VideoWriter, video_info
-from bcpnet.pipeline import ordered_map
+from bcpnet.prediction.frame_files import draw_pictures, write_files
+from bcpnet.prediction.live import results_of
 from bcpnet.prediction.outputs import Kind as Kind
 from bcpnet.prediction.outputs import Outputs as Outputs
+from bcpnet.prediction.steady import smoothed, with_smoothers
 from bcpnet.prediction.videos import Videos
 from bcpnet.segmenter import Segmentation, Segmenter
+from bcpnet.storage.files import real_path
 
 _IS_A_SOURCE = "is a source and would be overwritten: choose another --out"
+_LIVE_UNIT_S = Fraction(1, 90_000)
 _EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; others are videos then
 
 
@@ -44,6 +44,7 @@ class Prediction:
         timings_ms: milliseconds by stage, each as measured in the thread that it ran in: "decode", "pre", "network",
             "post", "confidence" and "describe" where they are asked for, "draw", "write". The stages of several frames
             overlap: their sum is not the time between frames.
+        age_ms: of a live source, milliseconds from when its data came until this was done; None for files.
     """
 
     frame: Frame
@@ -52,6 +53,7 @@ class Prediction:
     files: list[Path]
     description: Any
     timings_ms: dict[str, float]
+    age_ms: float | None = None
 
     @property
     def item(self) -> MediaItem:
@@ -82,6 +84,8 @@ def predict(
     cut: Cut = ALL,
     check: Callable[[], None] | None = None,
     describe: Callable[[Segmentation], Any] | None = None,
+    sink: Sink | None = None,
+    smooth: bool = False,
 ) -> Generator[Prediction | BadFrame, None, None]:
     """Segments every frame of `items` and writes `outputs`; yields the frames in order as they are done.
 
@@ -96,25 +100,38 @@ def predict(
     same frame, whose Prediction comes after it. Where a video's size changes, the videos written hold the frames of its
     first size. A file that is there and that bcpnet did not write is kept, and told; so is a source.
 
+    A live source gives its next frame when a worker is free for it; one worker that has all threads makes the results
+    youngest.
+
     Args:
-        items: from `find_media`.
+        items: from `find_media`; or one that has a live source.
         segmenter: for most frames a second, opened with as few threads as `divide_threads` says.
         outputs: what to write.
         workers: number of frames worked on at once.
         cut: which frames of the videos.
         check: called several times a second; what it raises ends the iteration.
         describe: what else to make of each result, in the thread that segments it.
+        sink: where overlays go, too; once it does not take them, that is told, and a live source is stopped.
+        smooth: smooth the results of videos over time.
 
     Raises:
         Stopped: for KeyboardInterrupt where videos are kept.
         UsageError: two results, or a result and a source, share a file, as far as is known before the first frame.
         InputError: nothing can be written in the folder of `outputs`.
     """
-    run = _Run(segmenter, outputs, cut, frozenset(item.path.resolve() for item in items), describe)
+    files = frozenset(real_path(item.path) for item in items if item.source is None)
+    run = _Run(segmenter, outputs, cut, files, describe, sink, check)
     if outputs.kinds or outputs.video_kinds or outputs.cityscapes:
         outputs.check_folder()
     run.check_targets(items)
-    with closing(ordered_map(run.work, frames(items, cut), workers, check)) as results:
+    source = items[0].source if items else None
+    taken = frames(items, cut)
+    running = (
+        results_of(smoothed(run.work, segmenter), with_smoothers(taken), workers, check, source)
+        if smooth
+        else results_of(run.work, taken, workers, check, source)
+    )
+    with running as results:
         for item, of_item in groupby(results, key=lambda result: result.item):
             videos: Videos[Kind] = Videos(run.open_video)
             try:
@@ -142,6 +159,8 @@ class _Run:
     cut: Cut
     sources: frozenset[Path]
     describe: Callable[[Segmentation], Any] | None
+    sink: Sink | None
+    check: Callable[[], None] | None
 
     def check_targets(self, items: Sequence[MediaItem]) -> None:
         """Raises UsageError where two results, or a result and a source, share a name, as far as is known yet."""
@@ -151,31 +170,31 @@ class _Run:
                 if kind in _EVERY_FRAME_A_PNG and item.is_video:
                     continue
                 target = self.outputs.path(kind, item.stem, item.is_video)
-                if target.resolve() in self.sources:
+                if real_path(target) in self.sources:
                     raise UsageError(f"{target}: {_IS_A_SOURCE}")
                 if target in seen:
                     raise UsageError(f"two results would be called {target.name}: save these kinds separately")
                 seen.add(target)
 
-    def work(self, frame: Frame | BadFrame) -> _Done:
-        """Segments, draws, and writes all but videos."""
+    def work(self, frame: Frame | BadFrame, segment: Callable[[Frame], Segmentation] | None = None) -> _Done:
+        """Segments, or has it done by `segment`; draws, and writes all but videos."""
         if isinstance(frame, BadFrame):
             return _Done(frame.item, None, [frame.error])
         try:
-            segmentation = self._sure(frame, self.segmenter(frame.image))
+            segmentation = self._sure(frame, self.segmenter(frame.image) if segment is None else segment(frame))
             start = time.perf_counter()
             description = None if self.describe is None else self.describe(segmentation)
             described = time.perf_counter()
-            pictures = self._draw(frame, segmentation)
+            pictures = draw_pictures(self.outputs, self._drawn(frame.item), segmentation)
         except UsageError:
             raise
         except (InputError, MemoryError) as error:
             height, width, _ = frame.image.shape
             no_memory = f"not enough memory for {height}x{width} pixels ({error})"
             why = no_memory if isinstance(error, MemoryError) else str(error)
-            return _Done(frame.item, None, [InputError(f"{frame.item.path}: {why}")])
+            return _Done(frame.item, None, [InputError(f"{frame.item.name}: {why}")])
         drawn = time.perf_counter()
-        files, errors = self._write(frame, segmentation, pictures)
+        files, errors = write_files(self.outputs, frame, segmentation, pictures, self._checked)
         timings_ms = {
             "decode": frame.decode_ms,
             **segmentation.timings_ms,
@@ -190,6 +209,7 @@ class _Run:
     ) -> Iterator[Prediction | BadFrame]:
         """Passes on the results of one file; of a video, writes their pictures."""
         start_s = Fraction(0)
+        sink = self.sink
         with videos:
             for done in results:
                 errors, prediction = done.errors, done.prediction
@@ -198,20 +218,32 @@ class _Run:
                     frame = prediction.frame
                     if self.cut.start_s and not videos.writers:
                         start_s = frame.time_s
-                    errors = errors + videos.write(frame, frame.time_s - start_s, prediction.pictures)
+                    kinds = self.outputs.kinds_of(item)
+                    pictures = {kind: picture for kind, picture in prediction.pictures.items() if kind in kinds}
+                    errors = errors + videos.write(frame, frame.time_s - start_s, pictures)
                     prediction.files.extend(writer.path for writer in videos.writers.values())
+                    if sink is not None:
+                        try:
+                            self._show(sink, prediction, frame.time_s - start_s)
+                        except InputError as error:
+                            errors, sink = [*errors, error], None
+                            if item.source is not None:
+                                item.source.stop()
                     prediction.timings_ms["write"] += 1000 * (time.perf_counter() - start)
                 yield from (BadFrame(item, error) for error in errors)
                 if prediction is not None:
-                    yield prediction
+                    received = prediction.frame.received
+                    yield prediction if received is None else replace(prediction, age_ms=received.age_ms())
         yield from (BadFrame(item, error) for error in videos.errors)
 
     def open_video(self, kind: Kind, frame: Frame) -> VideoWriter:
         """For the frames of a source, of which that is the first."""
-        path = frame.item.path
         target = self._checked(self.outputs.path(kind, frame.item.stem, True))
-        info = video_info(path)
         height, width, _ = frame.image.shape
+        if frame.item.source is not None:
+            return VideoWriter(target, (height, width), frame.item.source.fps, time_base=_LIVE_UNIT_S)
+        path = frame.item.path
+        info = video_info(path)
         start_s = frame.time_s if self.cut.start_s else Fraction(0)
         return VideoWriter(
             target,
@@ -231,51 +263,20 @@ class _Run:
             segmentation.timings_ms["confidence"] = 1000 * (time.perf_counter() - start)
         return segmentation
 
-    def _draw(self, frame: Frame, segmentation: Segmentation) -> dict[Kind, npt.NDArray[np.uint8]]:
-        class_map, classes = segmentation.class_map, segmentation.classes
-        kinds = self.outputs.kinds_of(frame.item)
-        pictures: dict[Kind, npt.NDArray[np.uint8]] = {}
-        if "overlay" in kinds:
-            colours = draw.palette_colours(self.outputs.palette, classes.names, classes.colours)
-            pictures["overlay"] = draw.overlay_with_contours(
-                frame.image, class_map, classes.names, colours, self.outputs.opacity, self.outputs.legend
-            )
-        if "colour" in kinds:
-            pictures["colour"] = draw.colour_map(class_map, classes.palette())
-        return pictures
+    def _drawn(self, item: MediaItem) -> Collection[Kind]:
+        kinds = self.outputs.kinds_of(item)
+        return kinds if self.sink is None else {*kinds, "overlay"}
 
-    def _write(
-        self, frame: Frame, segmentation: Segmentation, pictures: dict[Kind, npt.NDArray[np.uint8]]
-    ) -> tuple[list[Path], list[InputError]]:
-        """Writes what is one file a frame: the files, and why some could not be written."""
-        class_map, classes = segmentation.class_map, segmentation.classes
-        kinds = self.outputs.kinds_of(frame.item)
-        writes: dict[Path, Callable[[Path], object]] = {}
-        if not frame.item.is_video:
-            for kind, picture in pictures.items():
-                writes[self.outputs.path(kind, frame.stem, False)] = partial(save_image, image=picture)
-        if "classmap" in kinds:
-            target = self.outputs.path("classmap", frame.stem, False)
-            writes[target] = partial(save_class_map, class_map=class_map, palette=classes.palette())
-        if "ids" in kinds:
-            writes[self.outputs.path("ids", frame.stem, False)] = partial(save_class_map, class_map=class_map)
-        if "confidence" in kinds:
-            target = self.outputs.path("confidence", frame.stem, False)
-            writes[target] = partial(save_image, image=segmentation.confidence)
-        if self.outputs.cityscapes:
-            target = submission_path(self.outputs.folder, frame.stem)
-            writes[target] = lambda _: write_cityscapes(self.outputs.folder, frame.stem, class_map)
-        files, errors = [], []
-        for target, write in writes.items():
-            try:
-                write(self._checked(target))
-                files.append(target)
-            except InputError as error:
-                errors.append(error)
-        return files, errors
+    def _show(self, sink: Sink, done: Prediction, time_s: Fraction) -> None:
+        item = done.item
+
+        def fps() -> Fraction:
+            return video_info(item.path).fps / self.cut.every if item.source is None else item.source.fps
+
+        sink.write(done.pictures["overlay"], time_s, fps, self.check)
 
     def _checked(self, path: Path) -> Path:
-        if path.resolve() in self.sources:
+        if real_path(path) in self.sources:
             raise InputError(f"{path}: {_IS_A_SOURCE}")
         self.outputs.keep_foreign(path)
         return path

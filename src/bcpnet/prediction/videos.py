@@ -54,7 +54,7 @@ class Videos(Generic[K]):
                     self.writers[kind].write(picture, time_s)
                 elif misfit[0] not in self._told:
                     self._told.add(misfit[0])
-                    errors.append(InputError(f"{frame.item.path}: {misfit[1]}"))
+                    errors.append(InputError(f"{frame.item.name}: {misfit[1]}"))
             except InputError as error:
                 errors.append(error)
                 self._given_up.add(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,6 @@ _BOUNDS = {"max_pixels": str(MOST_PIXELS)}  # of a frame, whatever a damaged hea
 
 _PYAV = int(av.__version__.split(".")[0])
 _OPTIONS: dict[str, Any] = {
-    # A name like "concat:x", or a link inside, must not make FFmpeg open what is no file.
-    "container_options": {"protocol_whitelist": "file"},
     # For the decoders that look what is inside. PyAV 17.0 with them frees memory that is not its own.
     **({"options": _BOUNDS} if _PYAV >= 18 else {}),
     # Until PyAV 18 metadata that are not UTF-8 are errors by default; from 19 on there is no such option.
@@ -41,19 +40,48 @@ def open_video(path: Path) -> InputContainer:
     if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe would wait for its writer, for ever
         raise InputError(f"{path}: cannot be read as a video (not a regular file)")
     try:
-        container = av.open(f"file:{path}", **_OPTIONS)
+        # A name like "concat:x", or a link inside, must not make FFmpeg open what is no file.
+        container = open_bounded(f"file:{path}", "file")
     except damage("av") as error:
         why = "empty file" if path.is_file() and path.stat().st_size == 0 else reason(error)
         raise InputError(f"{path}: cannot be read as a video ({why})") from error
+    bound_decoder(container, str(path))
+    return container
+
+
+def open_bounded(target: str, protocols: str, options: Mapping[str, str] | None = None, **more: Any) -> InputContainer:
+    """Opens what FFmpeg can, by these protocols only. Raises what PyAV raises.
+
+    Args:
+        target: as FFmpeg takes it.
+        protocols: those that FFmpeg may use, whatever is named inside; with commas.
+        options: of FFmpeg's demuxer and protocols.
+        more: for `av.open`.
+    """
+    whitelist = {"protocol_whitelist": protocols} if protocols else {}
+    container = av.open(target, **_OPTIONS, container_options={**whitelist, **(options or {})}, **more)
     assert isinstance(container, InputContainer)
-    problem = _problem(container)
+    return container
+
+
+def bound_decoder(container: InputContainer, name: str, *, playlists: Collection[str] = ()) -> None:
+    """Checks that there are moving pictures, and bounds what decoding them may take.
+
+    Args:
+        container: is closed where it has none.
+        name: for the message.
+        playlists: formats that name other files and are allowed all the same.
+
+    Raises:
+        InputError: a playlist, no pictures, or pictures that this FFmpeg cannot decode or that are too large.
+    """
+    problem = _problem(container, playlists)
     if problem:
         container.close()
-        raise InputError(f"{path}: {problem}")
+        raise InputError(f"{name}: {problem}")
     context = picture_stream(container).codec_context
     context.options = dict(_BOUNDS)
     context.thread_type = "AUTO"
-    return container
 
 
 def is_video(path: Path) -> bool:
@@ -92,8 +120,8 @@ def as_fraction(rational: Any) -> Fraction | None:
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
-def _problem(container: InputContainer) -> str | None:
-    if not _PLAYLISTS.isdisjoint(container.format.name.split(",")):
+def _problem(container: InputContainer, playlists: Collection[str]) -> str | None:
+    if not _PLAYLISTS.difference(playlists).isdisjoint(container.format.name.split(",")):
         return "a playlist, not a video: name the files that it names"
     try:
         context = picture_stream(container).codec_context

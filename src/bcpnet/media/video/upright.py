@@ -9,6 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
+
+_side_data: Any = SideDataContainer  # PyAV's types leave out that it takes a frame
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class Upright:
 def upright_of(frame: av.VideoFrame) -> Upright:
     """What the display matrix of a frame asks for; the nearest of the eight ways to lay a picture down."""
     try:
-        data: Any = frame.side_data.get("DISPLAYMATRIX")
+        # Not frame.side_data, which the frame keeps and which keeps the frame: that much memory until Python looks for
+        # such circles, some hundred frames later.
+        data = _side_data(frame).get("DISPLAYMATRIX")
     except ValueError:  # side data of a kind that this PyAV has no name for, beside it
         return _by_angle(frame.rotation)
     return Upright() if data is None else by_matrix(*struct.unpack("=9i", bytes(data)[:36]))

@@ -13,31 +13,18 @@ from typing import cast
 import av
 import numpy as np
 import numpy.typing as npt
-from av import VideoCodecContext, VideoStream
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av import VideoStream
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.images import MARK
+from bcpnet.media.class_map_png import MARK
+from bcpnet.media.video.encode import Yuv420, describe_pictures, working_encoder
 from bcpnet.media.video.open import open_video
 from bcpnet.media.video.sound import Sound, add_sound
 from bcpnet.storage.files import atomic_path
 
-# H.264 encoders with their options, best first; the first that opens on this machine is used. PyAV's wheels
-# have libx264; an FFmpeg of a distribution may have only one of the others. Preset ultrafast takes 23 ms for
-# a 1080p overlay on two cores where veryfast takes 37, at equal PSNR (37.7 dB at crf 20, 16 KB a frame).
-ENCODERS: dict[str, dict[str, str]] = {
-    "libx264": {"preset": "ultrafast", "crf": "20"},
-    "libopenh264": {},
-    "h264_videotoolbox": {},
-    "h264_nvenc": {},
-    "h264_amf": {},
-    "h264_v4l2m2m": {},
-}
 _FINEST_UNIT_S = Fraction(1, 240_000)
 _LONGEST_UNIT_S = 3600
 _OTHER_UNIT_S = Fraction(1, 90_000)  # as in MPEG, where the source's is neither
-_BT709 = 1  # matrix, primaries and transfer alike (ITU-T H.273, tables 2 to 4)
-_LIMITED_RANGE = 1
 _MARKED = "comment"  # metadata of the file
 
 
@@ -97,22 +84,18 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         """Opens the encoder and the temporary file."""
-        height, width = (side + side % 2 for side in self.size_hw)
-        encoder = _working_encoder(height, width)
-        self._reformatter = VideoReformatter()
+        encoder, encoder_options = working_encoder(self.size_hw)
+        self._to_yuv420 = Yuv420()
         with ExitStack() as stack:
             temporary = self._temporary = stack.enter_context(atomic_path(self.path))
             options = {"movflags": "+faststart"}
             self._container = av.open(f"file:{temporary}", "w", format="mp4", options=options)
             self._container.metadata[_MARKED] = MARK
             stack.callback(self._close)
-            stream = self._container.add_stream(encoder, rate=self._encoders_rate(), options=ENCODERS[encoder])
+            stream = self._container.add_stream(encoder, rate=self._encoders_rate(), options=encoder_options)
             self._stream = cast(VideoStream, stream)
-            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-            # Written into the stream, or players guess the colours from the size.
             context = self._stream.codec_context
-            context.colorspace = context.color_primaries = context.color_trc = _BT709
-            context.color_range = _LIMITED_RANGE
+            describe_pictures(context, self.size_hw)
             context.sample_aspect_ratio = self._pixel_aspect
             self._stream.time_base = context.time_base = self._time_base
             self._stack = stack.pop_all()
@@ -138,15 +121,7 @@ class VideoWriter:
             raise UsageError(
                 f"{self.path}: a frame of shape {image.shape} in a video of {self.size_hw} (height, width)"
             )
-        odd_rows, odd_columns = (side % 2 for side in self.size_hw)
-        if odd_rows or odd_columns:
-            image = np.pad(image, ((0, odd_rows), (0, odd_columns), (0, 0)), mode="edge")
-        rgb = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), format="rgb24")  # no copy
-        # AREA, the mean of 2 x 2 pixels, takes no longer than the default; a 1080p overlay comes out 0.2 dB better.
-        frame = self._reformatter.reformat(
-            rgb, format="yuv420p", dst_colorspace=Colorspace.ITU709, interpolation=Interpolation.AREA
-        )
-        self._thread.submit(self._write, frame, time_s).result()
+        self._thread.submit(self._write, self._to_yuv420(image), time_s).result()
 
     def takes(self, time_s: Fraction) -> bool:
         """Whether a frame can be shown from that time on: in MP4 the one before can only be shown for so long.
@@ -228,20 +203,3 @@ def _longest_ticks(time_base: Fraction) -> int:
     while units_a_second < 10_000:
         units_a_second *= 2
     return int((2**31 - 1) / units_a_second / time_base)
-
-
-def _working_encoder(height: int, width: int) -> str:
-    # An encoder can be in the build and yet not work: those of graphics cards need the card and its driver.
-    for name in ENCODERS:
-        try:
-            context = cast(VideoCodecContext, av.CodecContext.create(name, "w"))
-            context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-            context.time_base = Fraction(1, 25)
-            context.open()
-        except (av.FFmpegError, ValueError):
-            continue
-        return name
-    raise InputError(
-        f"no H.264 encoder works in this FFmpeg (tried {', '.join(ENCODERS)}): "
-        "reinstall PyAV from its own wheel, which has libx264 (pip install --force-reinstall av)"
-    )

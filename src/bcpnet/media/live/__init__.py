@@ -1,0 +1,1 @@
+"""Frames as they come: cameras, network streams, pipes and numbered pictures, read by FFmpeg (PyAV); and sinks."""
