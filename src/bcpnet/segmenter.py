@@ -16,6 +16,9 @@ from bcpnet.backends import open_backend
 from bcpnet.backends.base import Backend, ClassMapBackend
 from bcpnet.errors import InputError, UsageError
 from bcpnet.frames.preprocess import checked_size_hw, network_size_hw, preprocess
+from bcpnet.frames.smoothing import Smoother as Smoother
+from bcpnet.frames.turns import Turn as Turn
+from bcpnet.frames.turns import with_turns as with_turns
 from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.labels import ClassSet
 from bcpnet.media.images import read_image
@@ -25,6 +28,8 @@ from bcpnet.segmentation import Segmentation as Segmentation  # which used to be
 Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Channels = Literal["rgb", "bgr"]
+
+_LEAST_PROBABILITY = 1e-6
 
 
 class Segmenter:
@@ -91,8 +96,28 @@ class Segmenter:
             results |= zip(indices, self._segment([frames[index] for index in indices], channels), strict=True)
         return [results[index] for index in range(len(frames))]
 
-    def _segment(self, frames: list[Frame], channels: Channels) -> list[Segmentation]:
-        """Segments frames of one size."""
+    def in_turn(self, image: Frame, smoother: Smoother, turn: Turn, channels: Channels = "rgb") -> Segmentation:
+        """Segments one frame of a sequence and smooths the result over time, as `stream(smooth=True)` does.
+
+        Args:
+            image: as `__call__` takes arrays.
+            smoother: one for all frames of the sequence.
+            turn: of this frame, from `bcpnet.frames.turns.with_turns`: frames may be worked on in several threads.
+            channels: as `__call__` says.
+
+        Raises:
+            InputError, UsageError: as `__call__`.
+        """
+        try:
+            return self._segment([_frame(image, channels)], channels, (smoother, turn))[0]
+        except BaseException:
+            with turn:  # the next one waits for it
+                raise
+
+    def _segment(
+        self, frames: list[Frame], channels: Channels, smoothing: tuple[Smoother, Turn] | None = None
+    ) -> list[Segmentation]:
+        """Segments frames of one size; of a sequence, one at a time."""
         height, width = frames[0].shape[:2]
         metadata = self.backend.metadata
         size_hw = self.size_hw or network_size_hw((height, width), metadata.short_side)
@@ -102,7 +127,20 @@ class Segmenter:
         preprocessed = time.perf_counter()
         timings_ms = {"pre": milliseconds * (preprocessed - start)}
         logits: Sequence[Floats | Callable[[], Floats]]
-        if isinstance(self.backend, ClassMapBackend):
+        if smoothing is not None:
+            computed = self.backend(inputs)
+            inferred = time.perf_counter()
+            smoother, turn = smoothing
+            with turn:
+                begun = time.perf_counter()
+                probabilities = smoother(inputs[0], computed[0])
+            smoothed = time.perf_counter()
+            class_maps = [upsample_argmax(probabilities, (height, width))]
+            logits = [partial(_log, probabilities)]
+            timings_ms["network"] = milliseconds * (inferred - preprocessed)
+            timings_ms["smooth"] = milliseconds * (smoothed - begun)  # without what it waited for its turn
+            timings_ms["post"] = milliseconds * (time.perf_counter() - smoothed)
+        elif isinstance(self.backend, ClassMapBackend):
             class_maps = list(self.backend.class_maps(inputs, (height, width)))
             logits = [partial(_logits_of, self.backend, network_input) for network_input in inputs]
             timings_ms["network"] = milliseconds * (time.perf_counter() - preprocessed)
@@ -118,7 +156,11 @@ class Segmenter:
         ]
 
     def stream(
-        self, frames: Iterable[Frame] | str | Path, workers: int = 1, channels: Channels = "rgb"
+        self,
+        frames: Iterable[Frame] | str | Path,
+        workers: int = 1,
+        channels: Channels = "rgb",
+        smooth: bool = False,
     ) -> Generator[Segmentation, None, None]:
         """Segments frame after frame, in order, ahead of the caller; sizes may differ.
 
@@ -137,6 +179,8 @@ class Segmenter:
                 frame; or the path of a video, of a folder of images and videos, or a glob.
             workers: frames worked on at once.
             channels: of all frames, as `__call__` says.
+            smooth: the frames are those of one video or camera, in order: smooth the results over time, along the
+                motion, so that class maps flicker less. A cut, or another size, starts anew.
 
         Raises:
             InputError, UsageError: as `__call__`, at the frame's place; or a file of a path cannot be read.
@@ -145,8 +189,13 @@ class Segmenter:
             from bcpnet.media.sources import stream_frames  # loads FFmpeg
 
             _require_rgb(channels)
-            return ordered_map(self, stream_frames(frames), workers)
-        return ordered_map(partial(self, channels=channels), _copies(frames), workers)
+            source: Iterator[Frame] = stream_frames(frames)
+        else:
+            source = _copies(frames)
+        if not smooth:
+            return ordered_map(partial(self, channels=channels), source, workers)
+        smoother = Smoother()
+        return ordered_map(lambda item: self.in_turn(item[0], smoother, item[1], channels), with_turns(source), workers)
 
 
 def load(
@@ -228,6 +277,11 @@ def _rgb(frame: Frame, channels: Channels) -> Frame:
 
 def _stacked(frames: list[Frame]) -> Frame:
     return np.ascontiguousarray(frames[0])[None] if len(frames) == 1 else np.stack(frames)
+
+
+def _log(probabilities: Floats) -> Floats:
+    logits: Floats = np.log(np.fmax(probabilities, np.float32(_LEAST_PROBABILITY)))
+    return logits
 
 
 def _logits_of(backend: Backend, network_input: Frame) -> Floats:

@@ -216,12 +216,13 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_wrong_calls(server: Server, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("x")
-    for root in (tmp_path / "mine", tmp_path / "mine" / "letter.txt"):
+    (tmp_path / "loop").symlink_to("loop")
+    for root in (tmp_path / "mine", tmp_path / "mine" / "letter.txt", tmp_path / "loop", Path("/")):
         with pytest.raises(InputError, match="holds something other than the whole of CamVid"):
             fetch(server, root)
     with pytest.raises(InputError, match="cannot write"):
         fetch(server, tmp_path / "mine" / "letter.txt" / "camvid")
-    for address in ("file:///etc", "http://", "http://[bad", "http://host/ü", "camvid"):
+    for address in ("file:///etc", "http://", "http://[bad", "http://host/ü", "http://host:99999", "camvid"):
         with pytest.raises(UsageError, match="need a http"):
             fetch_camvid(tmp_path / "camvid", base_url=address, report=str)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "x"

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from bcpnet.data.streets import Streets, drive
+from bcpnet.data.streets import Streets, drive, drive_with_motion
 from bcpnet.errors import UsageError
 from bcpnet.labels import CAMVID, IGNORE
 
@@ -164,3 +164,35 @@ def test_textures_stay_with_the_street():
     change = np.abs(first.image.astype(int) - second.image).max(2)
     assert np.median(change) < 12
     assert np.mean(first.label == second.label) > 0.97
+
+
+def test_the_frames_of_a_drive_are_the_same_with_motion():
+    with_motion = [moving.sample for moving in drive_with_motion(3, (48, 64), seed=4)]
+    assert [digest(sample) for sample in with_motion] == [digest(sample) for sample in drive(3, (48, 64), seed=4)]
+
+
+@pytest.mark.parametrize("pan", [0.0, 0.3])
+def test_motion_says_where_things_were(pan):
+    """What a pixel shows has the label, and about the colour, that it had where it was."""
+    frames = list(drive_with_motion(4, (180, 320), seed=5, pan=pan))
+    assert frames[0].before is None
+    for earlier, later in pairwise(frames):
+        seen = ~np.isnan(later.before[..., 0])
+        assert seen.mean() > 0.7
+        row, column = np.rint(later.before[seen]).astype(int).T
+        assert (earlier.sample.label[row, column] == later.sample.label[seen]).all()
+        image, past = later.sample.image.astype(int), earlier.sample.image.astype(int)
+        along = np.abs(image[seen] - past[row, column]).mean()
+        assert along < 0.6 * np.abs(image - past)[seen].mean()
+
+
+def test_a_pan_moves_everything_but_the_sky():
+    moved = list(drive_with_motion(2, (90, 160), seed=5, metres_per_frame=0.0, pan=0.3))[1]
+    seen = ~np.isnan(moved.before[..., 0])
+    steps = (moved.before - np.stack(np.mgrid[:90, :160], 2))[..., 1]
+    is_sky = moved.sample.label == 0
+    assert (steps[seen & is_sky] == 0).all()
+    focal = 1.05 * np.sqrt(4 / 3 * 90 * 160)
+    expected = focal * np.tan(0.3 * np.sin(2 * np.pi / 50))
+    ahead = seen & ~is_sky & (np.abs(np.mgrid[:90, :160][1] - 80) < 10)
+    assert np.median(steps[ahead]) == pytest.approx(expected, rel=0.2)

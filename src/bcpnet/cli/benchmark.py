@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from bcpnet.backends import weights_suffix
 from bcpnet.backends.auto import AUTO
@@ -19,12 +20,15 @@ from bcpnet.benchmark.ceilings import CeilingMeter
 from bcpnet.benchmark.comparison import Contestant, Row, compete
 from bcpnet.benchmark.scenes import draw_scenes, write_clip
 from bcpnet.benchmark.segment import BASELINE
+from bcpnet.benchmark.stability import DRIVES, format_stability, measure_stability
 from bcpnet.benchmark.table import format_ceilings, format_machine, format_rows, format_video
 from bcpnet.benchmark.video import time_video
 from bcpnet.cli.common import Flag, Number, Sizes, Status, parse_size, print_json
 from bcpnet.errors import InputError, UsageError
+from bcpnet.labels import CAMVID
 from bcpnet.machine import check_threads, describe_machine
 from bcpnet.prediction.predict import Kind
+from bcpnet.segmenter import load
 
 Names = Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]", help_behavior_hint="")]
 _SIZES = ("360x640", "1024x2048")
@@ -41,7 +45,11 @@ class Benchmark:
 
     Every line is measured in a process of its own, all lines of a size in turns.
 
+    bcpnet benchmark stability measures instead how steady class maps are over time, with smoothing and without, on
+    synthetic drives with exact labels and motion.
+
     Attributes:
+        what: speed, or stability; before the options.
         weights: names that ship (see `bcpnet models`), .onnx or .safetensors files.
         networks: time these instead, with random weights; a wrong name gets the list.
         classes: with --networks, how many (19); else, how many classes to widen the weights to, for timing only.
@@ -50,13 +58,14 @@ class Benchmark:
         backends: native, onnxruntime, openvino, pytorch, auto; baseline = ONNX Runtime, then PyTorch's interpolate and
             argmax. By default what the weights call for.
         threads: CPU threads; by default the runtime's choice, or as predict has it for --video.
-        frames: how many are timed, after a few that are not.
+        frames: how many are timed, after a few that are not; of stability, how many each of four drives has.
         video: measure what `bcpnet predict` does with this video instead; streets = a synthetic one of 1080p.
         save: with --video, what predict is to write: overlay, classmap, ids, colour, confidence; by default overlay and
             classmap.
         json: print all measurements and the machine as JSON.
     """
 
+    what: Annotated[Positional[Literal["speed", "stability"]], arg(help_behavior_hint="")] = "speed"
     weights: Names = ("camvid",)
     networks: Names = ()
     classes: Number = None
@@ -80,6 +89,8 @@ def run(options: Benchmark) -> int:
         raise UsageError("several --weights: not with --classes or --video")
     if options.networks and options.weights != Benchmark.weights:
         raise UsageError("--networks have random weights: not with --weights")
+    if options.what == "stability":
+        return _stability(options)
     if options.video is None:
         if options.save:
             raise UsageError("--save is of results of a --video")
@@ -188,3 +199,24 @@ def _video(options: Benchmark, video: str, folder: Path, status: Status) -> None
     else:
         print("\n\n".join(map(format_video, rows)))
         print(format_machine(machine))
+
+
+def _stability(options: Benchmark) -> int:
+    if options.networks or options.classes is not None or options.video is not None or options.save:
+        raise UsageError("stability: not with --networks, --classes, --video or --save")
+    if options.frames < 3:
+        raise UsageError(f"--frames {options.frames}: stability needs at least 3")
+    rows = []
+    with Status() as status:
+        for name, size, backend in product(options.weights, options.sizes or (None,), options.backends or (None,)):
+            status.show(f"{name}: {len(DRIVES)} drives of {options.frames} frames", always=True)
+            size_hw = None if size is None else parse_size(size)
+            segmenter = load(name, backend=backend, size_hw=size_hw, threads=options.threads)
+            if segmenter.backend.metadata.classes.names != CAMVID.names:
+                raise UsageError(f"{name}: stability needs CamVid's classes, those of the drives")
+            rows.append(measure_stability(Path(name).stem, segmenter, options.threads, options.frames))
+    if options.json:
+        print_json({"rows": [row.as_dict() for row in rows], "machine": describe_machine()}, indent=2)
+    else:
+        print(f"{format_stability(rows)}\n{format_machine(describe_machine())}")
+    return 0

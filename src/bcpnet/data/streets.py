@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from bcpnet.data.base import Sample
 from bcpnet.data.street_scene.layout import lay_out
-from bcpnet.data.street_scene.render import render
+from bcpnet.data.street_scene.render import Surfaces, render, render_surfaces
 from bcpnet.data.street_scene.scene import Camera
 from bcpnet.errors import UsageError
 from bcpnet.labels import CAMVID
@@ -79,6 +81,47 @@ def drive(
     Raises:
         UsageError: negative frames, seed or speed, or an image side below 32 pixels.
     """
+    return (sample for sample, _ in _drive(frames, size_hw, seed, metres_per_frame, 0.0))
+
+
+class MovingSample(NamedTuple):
+    """A frame of a drive.
+
+    Attributes:
+        sample: image and label.
+        before: H x W x 2 float32, the row and the column, in pixels, where the frame before shows what each pixel
+            shows; NaN where it does not show it; None in the first frame.
+    """
+
+    sample: Sample
+    before: npt.NDArray[np.float32] | None
+
+
+def drive_with_motion(
+    frames: int,
+    size_hw: tuple[int, int] = (360, 640),
+    seed: int = 0,
+    metres_per_frame: float = 0.4,
+    pan: float = 0.0,
+) -> Iterator[MovingSample]:
+    """The drive of `drive`, with the motion of every pixel, which is exact.
+
+    Args:
+        frames, size_hw, seed, metres_per_frame: as there.
+        pan: the camera also turns to and fro by so many radians, in 2 seconds.
+
+    Raises:
+        UsageError: as `drive`.
+    """
+    before: Surfaces | None = None
+    for sample, surfaces in _drive(frames, size_hw, seed, metres_per_frame, pan):
+        yield MovingSample(sample, None if before is None else surfaces.positions_in(before))
+        before = surfaces
+
+
+def _drive(
+    frames: int, size_hw: tuple[int, int], seed: int, metres_per_frame: float, pan: float
+) -> Iterator[tuple[Sample, Surfaces]]:
     _check(size_hw, seed)
     if frames < 0 or metres_per_frame < 0:
         raise UsageError(f"streets: {frames} frames at {metres_per_frame} m each: must be 0 or more")
@@ -87,11 +130,11 @@ def drive(
         camera = Camera(
             x_m=street.lane_x_m + 0.12 * math.sin(frame / 40),
             z_m=frame * metres_per_frame,
-            yaw=0.006 * math.sin(frame / 27),
+            yaw=0.006 * math.sin(frame / 27) + pan * math.sin(frame * (2 * math.pi / 50)),
             horizon=0.47 + 0.002 * math.sin(frame / 5),
         )
-        image, label = render(street.scene, camera, street.light, street.sky, size_hw, frame, frame)
-        yield Sample(image, label, f"streets_drive_{frame:05d}")
+        image, label, surfaces = render_surfaces(street.scene, camera, street.light, street.sky, size_hw, frame, frame)
+        yield Sample(image, label, f"streets_drive_{frame:05d}"), surfaces
 
 
 def _check(size_hw: tuple[int, int], seed: int) -> None:

@@ -38,6 +38,35 @@ class _Projection(NamedTuple):
     gain: Array
 
 
+class Surfaces(NamedTuple):
+    """What each pixel of a frame shows.
+
+    Attributes:
+        card: H x W, the index of a card; -1 = the sky.
+        to_texture: N x 3 x 3, of each card, homogeneous pixel -> (u, v, 1).
+    """
+
+    card: npt.NDArray[np.int32]
+    to_texture: Array
+
+    def positions_in(self, other: Surfaces) -> npt.NDArray[np.float32]:
+        """Where another frame of the scene shows what each pixel shows: H x W x 2 float32, row and column, in pixels.
+
+        NaN where it does not show it. The sky stays where it is.
+        """
+        height, width = self.card.shape
+        y, x = np.mgrid[:height, :width]
+        to_pixel = np.linalg.inv(other.to_texture) @ self.to_texture
+        matrices = np.concatenate([to_pixel, np.eye(3)[None]])[self.card]  # card -1 is the last one
+        there = (matrices @ np.stack([x + 0.5, y + 0.5, np.ones_like(x)], 2)[..., None])[..., 0]
+        positions: npt.NDArray[np.float32] = (there[..., 1::-1] / there[..., 2:] - 0.5).astype(np.float32)
+        row, column = np.moveaxis(np.rint(np.clip(positions, -1, max(height, width))).astype(np.intp), 2, 0)
+        is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        seen = other.card[np.where(is_inside, row, 0), np.where(is_inside, column, 0)]
+        positions[~is_inside | (seen != self.card)] = np.nan
+        return positions
+
+
 def render(
     scene: Scene, camera: Camera, light: Light, sky: Image.Image, size_hw: tuple[int, int], frame: int, seed: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -46,7 +75,16 @@ def render(
     Returns:
         Image (H x W x 3 uint8 RGB) and label (H x W uint8). `seed` is the sensor noise's.
     """
+    image, label, _ = render_surfaces(scene, camera, light, sky, size_hw, frame, seed)
+    return image, label
+
+
+def render_surfaces(
+    scene: Scene, camera: Camera, light: Light, sky: Image.Image, size_hw: tuple[int, int], frame: int, seed: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], Surfaces]:
+    """What `render` draws, and which card each pixel shows; shadows do not count."""
     height, width = size_hw
+    card = Image.new("I", (width, height), -1)
     image = sky.resize((width, height), Image.Resampling.BICUBIC)
     label = Image.new("L", (width, height), 0)
     cards = scene.cards()
@@ -75,8 +113,10 @@ def render(
         image.paste(shaded, box[index], mask)
         train_id = scene.labels[index]
         if train_id is not None:
-            label.paste(train_id, box[index], mask.convert("1", dither=Image.Dither.NONE))
-    return _sensor(image, light, seed), np.array(label)
+            solid = mask.convert("1", dither=Image.Dither.NONE)
+            label.paste(train_id, box[index], solid)
+            card.paste(index, box[index], solid)
+    return _sensor(image, light, seed), np.array(label), Surfaces(np.array(card, np.int32), seen.to_texture)
 
 
 def _project(scene: Scene, camera: Camera, light: Light, size_hw: tuple[int, int], moved: Array) -> _Projection:
