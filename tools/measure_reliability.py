@@ -1,6 +1,6 @@
 """Fuzzes, soaks and opens again and again; writes what came of it into results/reliability.json.
 
-    python tools/measure_reliability.py fuzz            # each of tests/fuzz: 10,000 files, videos 2,000
+    python tools/measure_reliability.py fuzz            # each of tests/fuzz: 10,000 files, videos 2,000, bodies 5,000
     python tools/measure_reliability.py soak --minutes 30
     python tools/measure_reliability.py opens           # 500 times in every backend
 
@@ -13,10 +13,11 @@ import argparse
 import itertools
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,30 +35,40 @@ from bcpnet.storage.files import write_bytes
 REPOSITORY = Path(__file__).resolve().parents[1]
 RESULTS = REPOSITORY / "results" / "reliability.json"
 CLIP = REPOSITORY / "examples" / "streets.mp4"
-FUZZERS = {"images": 10_000, "labels": 10_000, "yaml_files": 10_000, "weights": 10_000, "videos": 2_000}
+FUZZERS = {
+    "images": 10_000,
+    "labels": 10_000,
+    "yaml_files": 10_000,
+    "weights": 10_000,
+    "videos": 2_000,
+    "bodies": 5_000,
+}
 FLAT_MIB = 32  # between the first tenth of a soak and its end
 
 
-def main() -> None:
-    """Runs one part and keeps the others."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one part and keeps the others; returns the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("fuzz", "soak", "opens"))
     parser.add_argument("--seed", type=int, default=0, help="of the fuzzers")
     parser.add_argument("--share", type=float, default=1.0, help="of the fuzzers' counts; below 1 for a trial")
     parser.add_argument("--minutes", type=float, default=30.0, help="of the soak, half for each kind")
-    options = parser.parse_args()
+    parser.add_argument("--times", type=int, default=500, help="of the opens, in each backend")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the file that holds the parts")
+    options = parser.parse_args(words)
     if options.part == "fuzz":
         found = {name: fuzz(name, max(1, int(options.share * count)), options.seed) for name, count in FUZZERS.items()}
     elif options.part == "soak":
         found = {"video": soak(videos, 30 * options.minutes), "stream": soak(streamed, 30 * options.minutes)}
     else:
-        found = {backend: opens(backend, 500) for backend in ("native", "onnxruntime", "openvino", "pytorch")}
-    command = f"python tools/measure_reliability.py {' '.join(sys.argv[1:])}"
-    parts = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        found = {backend: opens(backend, options.times) for backend in ("native", "onnxruntime", "openvino", "pytorch")}
+    command = f"python tools/measure_reliability.py {shlex.join(words)}"
+    parts = json.loads(options.out.read_text()) if options.out.exists() else {}
     parts[options.part] = {"command": command, "found": found, "machine": describe_machine()}
-    write_bytes(RESULTS, (json.dumps(parts, indent=2) + "\n").encode())
+    write_bytes(options.out, (json.dumps(parts, indent=2) + "\n").encode())
     print(json.dumps(found, indent=2))
-    raise SystemExit(any(part["faults"] for part in found.values()))
+    return int(any(part["faults"] for part in found.values()))
 
 
 def fuzz(name: str, count: int, seed: int) -> dict[str, Any]:
@@ -149,4 +160,4 @@ def resident_mib() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -10,6 +10,7 @@ _NAMES = {
     "yaml_files": "damaged YAML files",
     "weights": "damaged weights and changed networks",
     "videos": "damaged videos",
+    "bodies": "damaged requests to the service",
 }
 
 

@@ -43,22 +43,29 @@ class Export:
             figures on images used here would say too much. Evaluate the result: it is close, not equal.
         class_map: return "class_map", N x H x W uint8, the class of every pixel, instead of logits. For other programs:
             bcpnet reads logits.
+        triton: instead of OUT.onnx, write a model repository for Triton into this folder: NAME/config.pbtxt and
+            NAME/1/model.onnx, which returns class maps.
     """
 
-    out: Annotated[Positional[Path], arg(metavar="OUT.onnx")]
+    out: Annotated[Positional[Path | None], arg(metavar="OUT.onnx", help_behavior_hint="")] = None
     weights: str = "camvid"
     int8: Annotated[str | None, arg(metavar="IMAGES", help_behavior_hint="")] = None
     class_map: Flag = False
+    triton: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
 
 
 def run(options: Export) -> int:
     """Exports and checks, one step after the other."""
-    if options.out.suffix.lower() != ".onnx":
-        raise UsageError(f"{options.out}: the name must end in .onnx")
+    if (options.out is None) == (options.triton is None):
+        raise UsageError("name the file to write, OUT.onnx, or --triton and a folder")
+    name = Path(options.weights).stem
+    out = options.out or Path(options.triton or "", name, "1", "model.onnx")
+    if out.suffix.lower() != ".onnx":
+        raise UsageError(f"{out}: the name must end in .onnx")
     steps: list[_Step] = []
     if options.int8 is not None:
         steps.append(_int8(options.int8))
-    if options.class_map:
+    if options.class_map or options.triton:
         steps.append(_class_map)
     source = resolve(options.weights, ".onnx" if steps else ".safetensors")
     if source.suffix.lower() != ".onnx":
@@ -68,10 +75,14 @@ def run(options: Export) -> int:
     said = []
     with TemporaryDirectory() as folder:
         for index, step in enumerate(steps, 1):
-            out = options.out if index == len(steps) else Path(folder, f"{source.stem}.{index}.onnx")
-            said.append(step(source, out))
-            source = out
-    print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB; {'; '.join(said)}")
+            written = out if index == len(steps) else Path(folder, f"{source.stem}.{index}.onnx")
+            said.append(step(source, written))
+            source = written
+    if options.triton is not None:
+        from bcpnet.onnx.triton import write_triton_config
+
+        said.append(f"configured in {write_triton_config(out, name)}")
+    print(f"{out}: {out.stat().st_size / 1e6:.1f} MB; {'; '.join(said)}")
     return 0
 
 

@@ -1,0 +1,124 @@
+"""One worker process: its models, its threads, its HTTP server on the socket that all workers share."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import MutableSequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from bcpnet.errors import InputError, UsageError
+from bcpnet.serving.app import build_app
+from bcpnet.serving.bounds import Bounds
+from bcpnet.serving.jobs import Jobs
+from bcpnet.serving.logs import event, log_to_stderr
+from bcpnet.serving.metrics import Metrics
+from bcpnet.serving.models import open_models
+from bcpnet.serving.protocol import bounded_protocol
+from bcpnet.serving.service import Access, Service
+
+_TELL_S = 1.0  # between two times that the gauges are written
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What every worker is started with.
+
+    Attributes:
+        weights, backend, size_hw: as for `bcpnet.load`; several weights.
+        threads: of this worker: images segmented at once.
+        bounds: what clients may use up.
+        access: who may use the service.
+    """
+
+    weights: tuple[str, ...]
+    backend: str | None
+    size_hw: tuple[int, int] | None
+    threads: int
+    bounds: Bounds
+    access: Access
+
+
+def run_worker(
+    options: WorkerOptions, listener: socket.socket, started: Connection, cells: MutableSequence[float], number: int
+) -> None:
+    """Serves until SIGTERM, or until the parent process ends; then takes no more requests and ends those that run.
+
+    Args:
+        options: what to serve.
+        listener: bound; all workers accept from it.
+        started: gets None once the models are open, or the exception that says why they cannot be.
+        cells: of `bcpnet.serving.metrics`, shared by all workers.
+        number: of this worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the parent decides
+    log_to_stderr(number)
+    try:
+        service = Service(
+            open_models(options.weights, options.backend, options.size_hw),
+            Jobs(options.threads, options.bounds),
+            Metrics(cells, number),
+            options.bounds,
+            options.access,
+        )
+        app = build_app(service)
+    except InputError as error:
+        started.send(type(error)(str(error)) if type(error) is UsageError else InputError(str(error)))
+        return
+    config = uvicorn.Config(
+        app,
+        http=bounded_protocol(options.bounds),
+        ws=WebSocketsSansIOProtocol,
+        ws_max_size=options.bounds.request_bytes,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=round(options.bounds.idle_s),
+        timeout_graceful_shutdown=round(options.bounds.drain_s),
+    )
+    event("started", threads=options.threads, pid=os.getpid())
+    started.send(None)
+    asyncio.run(_serve(uvicorn.Server(config), service, listener))
+    service.jobs.close()
+    event("stopped")
+
+
+async def _serve(server: uvicorn.Server, service: Service, listener: socket.socket) -> None:
+    service.connections = server.server_state.connections  # type: ignore[assignment]
+    loop = asyncio.get_running_loop()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def stop() -> None:
+            server.should_exit = True
+            loop.remove_reader(parent.sentinel)
+
+        with suppress(NotImplementedError):  # on Windows: a worker outlives a parent that is killed there
+            loop.add_reader(parent.sentinel, stop)
+    # uvicorn takes this signal while it serves, and raises it once more at the end: for this handler then.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    telling = asyncio.ensure_future(_tell(service))
+    try:
+        await server.serve([listener])
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(service: Service) -> None:
+    while True:
+        service.tell_gauges()
+        await asyncio.sleep(_TELL_S)
