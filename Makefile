@@ -7,26 +7,30 @@
 # make quick: as make test, but only the quick tests.
 # make docs: the documentation site into build/docs; warnings and dead links are errors. It needs no network
 #   once .venv-docs is there.
+# make web: the page into web/dist, for any static server. It needs Node 20 or later with npm.
 
 PYTHON ?= python3
 QUICK := $(addprefix tests/,backends data drawing evaluation frames media prediction weights) \
 	$(filter-out tests/test_make_camvid.py,$(wildcard tests/test_*.py))
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 
-.PHONY: demo test test-slow test-matrix fuzz soak quick docs clean
+PAGE := web/dist/index.html
+PAGE_SOURCES := $(wildcard web/src/*.ts web/*.mjs web/*.html web/*.css web/style/*.css web/*.svg web/tsconfig.json src/bcpnet/weights/*.onnx)
+
+.PHONY: demo test test-slow test-matrix fuzz soak quick docs web clean
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/.installed
 	@echo "== installed size: $$(du -sh .venv-demo | cut -f1), of which bcpnet and its weights $$(du -shc .venv-demo/lib/python3*/site-packages/bcpnet | tail -1 | cut -f1)"
 	.venv-demo/bin/bcpnet predict examples/streets.mp4 --out demo-out --save overlay classmap sheet
 
-test: .venv-test/.installed
+test: .venv-test/.installed $(if $(shell command -v npm),$(PAGE))
 	.venv-test/bin/ruff check
 	.venv-test/bin/ruff format --check
 	.venv-test/bin/mypy
 	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-slow: .venv-test/.installed
+test-slow: .venv-test/.installed $(if $(shell command -v npm),$(PAGE))
 	OMP_NUM_THREADS=1 .venv-test/bin/python -m pytest -n 2 --dist worksteal -m slow
 
 test-matrix: .venv-test/.installed
@@ -46,6 +50,17 @@ quick: .venv-test/.installed
 docs: .venv-docs/.installed
 	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "== open build/docs/index.html"
+
+web: $(PAGE)
+	@echo "== the page is web/dist: $$(du -sh web/dist | cut -f1)"
+
+$(PAGE): web/node_modules/.installed $(PAGE_SOURCES) src/bcpnet/drawing/clear_colours.py
+	cd web && PYTHON=$(PYTHON) npm run --silent build
+
+web/node_modules/.installed: web/package.json web/package-lock.json
+	@command -v npm > /dev/null || { echo "the page needs Node 20 or later with npm (on Debian: apt install nodejs npm)" >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
 
 .venv-demo/.installed: pyproject.toml constraints.txt $(SOURCES)
 	@echo "== base install into .venv-demo"
@@ -71,4 +86,4 @@ touch $@
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-docs demo-out build
+	rm -rf .venv-demo .venv-test .venv-docs demo-out build web/dist web/node_modules
