@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,14 @@ TOOLS = (
 TESTS = ("media", "prediction", "drawing", "frames", "regions", "weights", "storage", "fuzz")
 
 
-def main() -> None:
-    """A row for each Python and resolution."""
-    pythons = sys.argv[1:] or [path for minor in MINORS if (path := find(minor))]
+def main(pythons: Sequence[str]) -> int:
+    """A row for each Python and resolution; returns the exit code."""
+    pythons = pythons or [path for minor in MINORS if (path := find(minor))]
     rows = [row(python, resolution) for python in pythons for resolution in RESOLUTIONS]
     command = "python tools/test_matrix.py"
     content = {"command": command, "rows": rows, "machine": describe_machine()}
     write_bytes(RESULTS, (json.dumps(content, indent=2) + "\n").encode())
-    raise SystemExit(any(not row["passed"] for row in rows))
+    return int(not rows or any(not row["passed"] for row in rows))
 
 
 def find(minor: int) -> str | None:
@@ -96,4 +97,4 @@ def output(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))

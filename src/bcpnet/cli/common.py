@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from tyro.conf import FlagCreatePairsOff, arg
 from bcpnet.backends.auto import AUTO, choose
 from bcpnet.cli.complain import say
 from bcpnet.errors import UsageError
+from bcpnet.storage.files import real_path
 
 # Options as `--help` shows them: what to write, and no "(default: None)" where the text says what happens without.
 Flag = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
@@ -37,6 +39,16 @@ def parse_size(text: str) -> tuple[int, int]:
     raise UsageError(
         f"size {text!r}: need HEIGHTxWIDTH in pixels, each {_MIN_SIDE} to {_MAX_SIDE}, for example 360x640"
     )
+
+
+def require_apart(outputs: Sequence[Path | None], inputs: Sequence[Path | None]) -> None:
+    """Raises UsageError where a file to write is one to read, or is named twice. None stands for no file."""
+    written = [path for path in outputs if path is not None]
+    taken = {real_path(path) for path in inputs if path is not None}
+    for path in written:
+        if real_path(path) in taken:
+            raise UsageError(f"{path}: to be read and written, or written twice: name another file")
+        taken.add(real_path(path))
 
 
 def chosen_backend(name: str | None, weights: str, size_hw: tuple[int, int] | None, threads: int | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from bcpnet.cli.common import Name, Number, OptionalPath, Status
+from bcpnet.cli.common import Name, Number, OptionalPath, Status, require_apart
 from bcpnet.cli.complain import complain
 from bcpnet.data import DATASETS, Dataset, open_dataset, splits_of
 from bcpnet.data.check import Check, Problem, check
@@ -50,6 +50,7 @@ class DataCheck:
 
 def run(options: DataCheck) -> int:
     """Checks and prints; returns 1 where there are errors."""
+    require_apart([options.json, options.html], [options.root])
     splits = _open(options)
     workers, _ = divide_threads(options.threads, None)
     with Status() as status:
@@ -97,19 +98,22 @@ def _open(options: DataCheck) -> dict[str, FileDataset]:
     """The splits; those that are not there are told of, unless none is."""
     names = [options.split] if options.split else splits_of(options.data, options.root)
     splits: dict[str, FileDataset] = {}
+    absent: dict[str, InputError] = {}
     for name in names:
         try:
             dataset = open_dataset(options.data, options.root, name, complete=False)
         except InputError as error:
             if isinstance(error, UsageError) or options.split or options.data == "folder":
                 raise
-            complain(f"{name}: left out: {error}")
+            absent[name] = error
             continue
         if not isinstance(dataset, FileDataset):
             raise UsageError(f"{options.data} has no files: there is nothing to check")
         splits[name] = dataset
     if not splits:
-        raise InputError(f"{options.root}: no split of {options.data} is there")
+        raise next(iter(absent.values()))
+    for name, why in absent.items():
+        complain(f"{name}: left out: {why}")
     return splits
 
 

@@ -6,6 +6,7 @@ import contextlib
 import heapq
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bcpnet.data import open_dataset
 from bcpnet.data.base import Dataset
 from bcpnet.data.seen import seen, split_name
 from bcpnet.drawing import pictures as draw
+from bcpnet.drawing.overlay import Picture
 from bcpnet.errors import InputError, UsageError
 from bcpnet.evaluation.evaluate import ClassMap, evaluate, format_table
 from bcpnet.labels import ClassSet
@@ -24,6 +26,7 @@ from bcpnet.machine import describe_machine
 from bcpnet.media.sources import save_image
 from bcpnet.metrics import ConfusionMatrix
 from bcpnet.pipeline import divide_threads
+from bcpnet.prediction.outputs import Outputs
 from bcpnet.weights import shipped
 
 _WORST = 10  # pictures
@@ -50,6 +53,7 @@ class Evaluate:
         threads: CPU threads, by default one per core; that many images (up to 8) are worked on at once.
         confusion: where to write the confusion matrix as a picture (PNG).
         worst: folder for pictures of the ten images with the lowest mIoU: image, label, prediction, errors.
+        overwrite: let these pictures replace files that bcpnet did not write; else such files are kept, and told.
         json: print everything, the confusion matrix and the machine included, as JSON; miou, iou, accuracy and
             pixel_accuracy are shares, 0 to 1; seen_in_training is true, false, or null where the weights do not tell.
     """
@@ -63,6 +67,7 @@ class Evaluate:
     threads: Number = None
     confusion: OptionalPath = None
     worst: OptionalPath = None
+    overwrite: Flag = False
     json: Flag = False
 
 
@@ -107,13 +112,32 @@ def run(options: Evaluate) -> int:
         print(format_table(result.scores))
         caution = ", which the weights were trained on: too high a score" if was_seen else ""
         print(f"{result.images} images of {options.data} {split}, {backend.name}{caution}")
-    if options.confusion is not None:  # last, so that a path that cannot be written costs no figures
-        save_image(options.confusion, draw.draw_confusion(result.confusion.counts, dataset.classes.names))
-        print(f"confusion matrix in {options.confusion}", file=sys.stderr if options.json else sys.stdout)
+    # Pictures come last, so that a path that cannot be written costs no figures.
+    written = True
+    if options.confusion is not None:
+        picture = draw.draw_confusion(result.confusion.counts, dataset.classes.names)
+        written = _save(picture, options.confusion, options)
+        if written:
+            print(f"confusion matrix in {options.confusion}", file=sys.stderr if options.json else sys.stdout)
     if options.worst is not None:
-        worst.draw(dataset, options.worst)
+        for name, picture in worst.pictures(dataset):
+            written &= _save(picture, options.worst / name, options)
         print(f"the worst images in {options.worst}", file=sys.stderr if options.json else sys.stdout)
-    return 0
+    return 0 if written else 1
+
+
+def _save(picture: Picture, path: Path, options: Evaluate) -> bool:
+    """Writes a picture, unless a file of that name is not ours: that is told, and the others go on.
+
+    Raises InputError where it cannot be written.
+    """
+    try:
+        Outputs(path.parent, overwrite=options.overwrite).keep_foreign(path)
+    except InputError as error:
+        complain(error)
+        return False
+    save_image(path, picture)
+    return True
 
 
 def _labelled_test(options: Evaluate, classes: ClassSet) -> Dataset:
@@ -161,9 +185,10 @@ class _Worst:
             if len(self._kept) > _WORST:
                 heapq.heappop(self._kept)
 
-    def draw(self, dataset: Dataset, folder: Path) -> None:
+    def pictures(self, dataset: Dataset) -> Iterator[tuple[str, Picture]]:
+        """Draws them, the worst first, each with the name of its file."""
         for rank, (miou, index, class_map) in enumerate(sorted(self._kept, key=lambda kept: kept[:2], reverse=True), 1):
             sample = dataset[-index]
             assert sample.label is not None
             picture = draw.draw_errors(sample.image, sample.label, class_map, dataset.classes.palette())
-            save_image(folder / f"{rank:02}_{sample.name}_miou{-100 * miou:.0f}.jpg", picture)
+            yield f"{rank:02}_{sample.name}_miou{-100 * miou:.0f}.jpg", picture

@@ -29,6 +29,13 @@ _EXTRAS = {
     "tflite": "train",
     "openvino": "openvino",
     "matplotlib": "paper",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "h11": "serve",
+    "multipart": "serve",
+    "websockets": "serve",
+    "pyarrow": "batch",
+    "ray": "ray",
 }
 
 
@@ -49,9 +56,11 @@ class Verb:
 
 VERBS = {
     "predict": Verb("predict", "Predict", "segment images, folders and videos"),
+    "batch": Verb("batch", "Batch", "segment an archive into Parquet, on one machine or many"),
     "evaluate": Verb("evaluate", "Evaluate", "score weights on a dataset: IoU per class, mIoU"),
     "train": Verb("train", "Train", "train a recipe, or go on with an interrupted run"),
     "export": Verb("export", "Export", "write weights as ONNX, checked against the network"),
+    "serve": Verb("serve", "Serve", "segment images over HTTP"),
     "benchmark": Verb("benchmark", "Benchmark", "measure speed from frame in to class map out"),
     "paper": Verb("paper", "Paper", "measure the paper's comparison of thirteen systems"),
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds; describe weights"),
@@ -67,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     open_streams()
     _limit_threads()
     try:
-        # `train` first ends its step and saves, which may take longer than a watchdog waits.
-        with interruptible(watched=words[:1] != ["train"]) as check, warnings.catch_warnings():
+        # These first end what they do, which may take longer than a watchdog waits.
+        with interruptible(watched=words[:1] not in (["train"], ["serve"])) as check, warnings.catch_warnings():
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")  # what libraries tell programmers; `python -W` brings it back
                 warnings.simplefilter("default", InputWarning)

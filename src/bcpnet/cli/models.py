@@ -12,7 +12,7 @@ from bcpnet.weights import figures, path_of, shipped
 
 @dataclass(frozen=True)
 class Models:
-    """List the weights that ship: network, parameters, classes, mIoU on unseen streets, file size, what they are meant for.
+    """List the weights that ship: network, size, classes, mIoU on streets not trained on, what they are meant for.
 
     `bcpnet info NAME` tells the classes, the origin and the licence of one of them. `bcpnet benchmark --weights NAME`
     measures its speed on this machine.
@@ -35,7 +35,7 @@ def run(options: Models) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    print("unseen mIoU: on CamVid's three drives, each scored by a network trained in the same way on the other two; mean")
+    print("unseen mIoU: the mean over CamVid's three drives, each scored by a network trained alike on the other two")
     print("bcpnet info NAME tells the classes, the origin and the licence")
     return 0
 

@@ -23,9 +23,9 @@ _STAGES = (
     (6, 320, 1, 1),  # tap: stride 32
 )
 _TAPS = (2, 5, 12, 16)
-# Ours, of width 0.5: block -> channels between expansion and projection, where they cost the most time: at strides 2 and
-# 4, whose large maps are slow in runtimes that do not fuse blocks, and at stride 16. Published are 48, 72, 72, 96, 96,
-# 192, 192, 192, 288, 288.
+# Ours, of width 0.5: block -> channels between expansion and projection, where they cost the most time: at strides 2
+# and 4, whose large maps are slow in runtimes that do not fuse blocks, and at stride 16. Published are 48, 72, 72, 96,
+# 96, 192, 192, 192, 288, 288.
 LEAN = {1: 16, 2: 32, 3: 32, 4: 64, 5: 64, 7: 128, 8: 128, 9: 128, 11: 192, 12: 192}
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bcpnet.errors import InputError
 from bcpnet.networks.zoo.espnetv2 import LEVELS, ESPNetv2
+from bcpnet.storage.damaged import damage
 
 CLASSES = 19  # Cityscapes'; the release has one logit more, background
 
@@ -67,7 +68,7 @@ def read_release(path: Path, scale: float) -> ESPNetv2:
     """
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or hostile file leads the unpickler to
+    except damage("torch") as error:
         raise InputError(
             f"{path}: damaged, or not a PyTorch file of tensors alone ({type(error).__name__}); nothing else is loaded"
         ) from error
