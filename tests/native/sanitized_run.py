@@ -1,4 +1,5 @@
-"""Runs small networks, and changed ones that the grammar still takes, with each tensor in memory of its own.
+"""Runs small networks, and changed ones that the grammar still takes, with each tensor in memory of its own; and layers
+of 8-bit networks.
 
     python tests/native/sanitized_run.py LIBRARY LEVEL [--tensors-too-small]
 
@@ -18,21 +19,28 @@ import numpy as np
 
 from bcpnet import native
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "fuzz")]
+sys.path[:0] = [
+    str(Path(__file__).resolve().parent),
+    str(Path(__file__).resolve().parents[1]),
+    str(Path(__file__).resolve().parents[1] / "fuzz"),
+]
 library, level, *options = sys.argv[1:]
 native.find_spec = lambda _: SimpleNamespace(origin=library)  # type: ignore[attr-defined]
 chosen = native.kernels(level)
 assert chosen is not None, "not the sanitized library, or a CPU without that level"
 native.kernels = lambda *_: chosen  # type: ignore[assignment]
 
+from changed_networks import CHANGES, REFUSALS  # noqa: E402
+from int8_layers import FRONTS, LayerMaker, any_layer  # noqa: E402
 from small_networks import NETWORKS  # noqa: E402
-from weights import CHANGES, REFUSALS  # noqa: E402
 
 from bcpnet.backends.native import NativeBackend  # noqa: E402
 from bcpnet.errors import InputError  # noqa: E402
+from bcpnet.native.int8 import int8_kernels  # noqa: E402
 from bcpnet.native.program import Program  # noqa: E402
 
 CHANGED = 60
+LAYERS = 200
 SIZES = ((32, 32), (33, 47), (45, 71))
 ROUND = 16 if not options else -64  # floats behind a tensor
 
@@ -77,7 +85,21 @@ def main() -> None:
             for size_hw in SIZES:
                 backend(rng_frames(size_hw))
             ran += 1
+    for name in {"avx2": ("avxvnni", "avx2"), "baseline": ("baseline",)}[level]:
+        if int8_kernels(name) is not None:
+            run_int8_layers(name)
     print(ran, refused)
+
+
+def run_int8_layers(name: str) -> None:
+    """Layers of every kind, whose maps end where what they may read ends."""
+    engine, kinds = native.library(), [*FRONTS, "pointwise", "pool"]
+    assert engine is not None
+    for number in range(LAYERS):
+        maker = LayerMaker(np.random.default_rng(number), engine.bcpnet_int8_lanes(int8_kernels(name)))
+        how = ("bytes", "residual", "floats")[number // len(kinds) % 3]
+        height, width, channels = any_layer(maker, kinds[number % len(kinds)], how).shape
+        maker.run(name, (height, width, channels), ((height + 1) // 2, (width + 2) // 3))
 
 
 def rng_frames(size_hw: tuple[int, int]) -> Any:

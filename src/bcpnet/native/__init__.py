@@ -14,7 +14,7 @@ from bcpnet.native.structures import CLayer
 
 LEVELS = ("avx512", "avx2", "baseline")  # of CPUs, the best first
 
-_POINTER, _INT, _SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ssize_t
+_POINTER, _INT, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_ssize_t, ctypes.c_float
 _FUNCTIONS = {
     "bcpnet_kernels": (_POINTER, [ctypes.c_char_p]),
     "bcpnet_level": (ctypes.c_char_p, [_POINTER]),
@@ -24,6 +24,12 @@ _FUNCTIONS = {
     "bcpnet_pool_free": (None, [_POINTER]),
     "bcpnet_layer_bytes": (_INT, []),
     "bcpnet_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
+    "bcpnet_int8_kernels": (_POINTER, [ctypes.c_char_p]),
+    "bcpnet_int8_level": (ctypes.c_char_p, [_POINTER]),
+    "bcpnet_int8_lanes": (_INT, [_POINTER]),
+    "bcpnet_int8_less": (_INT, [_POINTER]),
+    "bcpnet_int8_layer_bytes": (_INT, []),
+    "bcpnet_int8_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
     "bcpnet_deflate_runs": (_SIZE, [_POINTER, _SIZE, _SIZE, _POINTER]),
     "bcpnet_count_runs": (ctypes.c_int32, [_POINTER, _SIZE, _SIZE, _POINTER]),
     "bcpnet_find_runs": (None, [_POINTER, _SIZE, _SIZE, *[_POINTER] * 4]),
@@ -34,6 +40,12 @@ _FUNCTIONS = {
     "bcpnet_resize": (
         _INT,
         [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _INT, _INT, *[_POINTER, _POINTER, _INT] * 2, _INT],
+    ),
+    "bcpnet_grey_pictures": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER, _POINTER]),
+    "bcpnet_find_motion": (_INT, [*[_POINTER] * 5, *[_INT] * 4, *[_POINTER] * 4]),
+    "bcpnet_smooth": (
+        _INT,
+        [*[_POINTER] * 2, *[_INT] * 3, *[_SIZE] * 2, _POINTER, *[_INT] * 2, *[_POINTER] * 4, _FLOAT, _FLOAT, _POINTER],
     ),
     "bcpnet_confidence": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_POINTER] * 2, *[_INT] * 2, *[_POINTER] * 2]),
     "bcpnet_upsample_argmax": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_SIZE] * 3, _POINTER, _INT, _INT]),

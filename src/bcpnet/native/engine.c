@@ -1,10 +1,10 @@
 /* Runs a list of layers, their tiles dealt to threads as these come free. */
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "jobs.h"
 #include "kernels.h"
 #include "layers.h"
 
@@ -12,14 +12,7 @@
 
 enum { SPINS_IN_JOB = 4000, SPINS_BETWEEN = 20000 };
 
-typedef struct {
-    const Kernels *kernels;
-    const Layer *layers;
-    int count;
-    atomic_int *next, *done; /* of each layer: the tile to take, and how many are finished */
-} Job;
-
-typedef struct {
+struct Pool {
     int workers;
     pthread_t *threads;
     pid_t owner;
@@ -27,13 +20,7 @@ typedef struct {
     pthread_cond_t wake;
     Job *job;
     atomic_int generation, active, stop;
-} Pool;
-
-typedef struct {
-    Pool *pool;
-    float *scratch;
-    size_t room;
-} Worker;
+};
 
 static void relax(int spins)
 {
@@ -56,19 +43,20 @@ static size_t scratch_of(const Layer *layer, size_t lanes)
     return ((size_t)layer->kernel * count + columns) * channels + 9 * (2 * count + 1) + lanes;
 }
 
-static int tiles_of(const Layer *layer)
+static int tiles_of(const void *of)
 {
+    const Layer *layer = of;
     int down = (layer->out_height + layer->tile_height - 1) / layer->tile_height;
     return down * ((layer->out_width + layer->tile_width - 1) / layer->tile_width);
 }
 
-static void work(const Job *job, float *scratch)
+static void work(const Job *job, void *scratch)
 {
     for (int i = 0; i < job->count; i++) {
-        const Layer *layer = &job->layers[i];
-        int tiles = tiles_of(layer);
+        const void *layer = job->layers + (size_t)i * job->layer_bytes;
+        int tiles = job->tiles_of(layer);
         for (int tile; (tile = atomic_fetch_add(&job->next[i], 1)) < tiles;) {
-            job->kernels->layer_tile(layer, tile, scratch);
+            job->run_tile(job->kernels, layer, tile, scratch);
             atomic_fetch_add(&job->done[i], 1);
         }
         for (int spins = 0; atomic_load(&job->done[i]) < tiles; spins++)
@@ -76,21 +64,15 @@ static void work(const Job *job, float *scratch)
     }
 }
 
-static int grow(float **scratch, size_t *room, const Job *job)
+static int grow(void **scratch, size_t *room, const Job *job)
 {
-    size_t need = 0;
-    for (int i = 0; i < job->count; i++) {
-        size_t of_layer = scratch_of(&job->layers[i], (size_t)job->kernels->lanes);
-        need = of_layer > need ? of_layer : need;
-    }
-    if (need > *room || !*scratch) {
+    if (job->scratch_bytes > *room || !*scratch) {
         free(*scratch);
         *room = 0;
-        size_t bytes = (need * sizeof(float) / 64 + 2) * 64;
-        *scratch = aligned_alloc(64, bytes);
+        *scratch = aligned_alloc(64, (job->scratch_bytes / 64 + 2) * 64);
         if (!*scratch)
             return 0;
-        *room = need;
+        *room = job->scratch_bytes;
     }
     return 1;
 }
@@ -98,7 +80,7 @@ static int grow(float **scratch, size_t *room, const Job *job)
 static void *serve(void *argument)
 {
     Pool *pool = argument;
-    float *scratch = NULL;
+    void *scratch = NULL;
     size_t room = 0;
     int seen = 0;
     for (;;) {
@@ -155,32 +137,23 @@ void bcpnet_pool_free(Pool *pool)
     free(pool);
 }
 
-/* Bytes of a layer, by which Python knows that its structures are those of this library. */
-int bcpnet_layer_bytes(void) { return (int)sizeof(Layer); }
-
-/* Computes the layers one after the other: DONE; NO_MEMORY for the scratch space; or REFUSED, with nothing done, where a
-   layer would leave its memory. */
-int bcpnet_run(const Kernels *kernels, Pool *pool, const Layer *layers, int count)
+int bcpnet_do_job(Pool *pool, Job *job)
 {
-    for (int i = 0; i < count; i++)
-        if (!layer_fits(&layers[i], kernels->lanes))
-            return REFUSED;
-    float *scratch = NULL;
+    void *scratch = NULL;
     size_t room = 0;
-    Job job = {.kernels = kernels, .layers = layers, .count = count};
-    job.next = calloc(2 * (size_t)count, sizeof *job.next);
-    int ready = job.next && grow(&scratch, &room, &job);
+    job->next = calloc(2 * (size_t)job->count, sizeof *job->next);
+    int ready = job->next && grow(&scratch, &room, job);
     if (ready) {
-        job.done = job.next + count;
+        job->done = job->next + job->count;
         int shared = pool && pool->workers && pool->owner == getpid();
         if (shared) {
             pthread_mutex_lock(&pool->mutex);
-            pool->job = &job;
+            pool->job = job;
             atomic_fetch_add(&pool->generation, 1);
             pthread_cond_broadcast(&pool->wake);
             pthread_mutex_unlock(&pool->mutex);
         }
-        work(&job, scratch);
+        work(job, scratch);
         if (shared) {
             pthread_mutex_lock(&pool->mutex);
             pool->job = NULL;
@@ -189,7 +162,31 @@ int bcpnet_run(const Kernels *kernels, Pool *pool, const Layer *layers, int coun
                 relax(spins);
         }
     }
-    free(job.next);
+    free(job->next);
     free(scratch);
-    return ready ? DONE : NO_MEMORY;
+    return ready;
+}
+
+/* Bytes of a layer, by which Python knows that its structures are those of this library. */
+int bcpnet_layer_bytes(void) { return (int)sizeof(Layer); }
+
+static void run_tile(const void *kernels, const void *layer, int tile, void *scratch)
+{
+    ((const Kernels *)kernels)->layer_tile(layer, tile, scratch);
+}
+
+/* Computes the layers one after the other: DONE; NO_MEMORY for the scratch space; or REFUSED, with nothing done, where a
+   layer would leave its memory. */
+int bcpnet_run(const Kernels *kernels, Pool *pool, const Layer *layers, int count)
+{
+    size_t floats = 0;
+    for (int i = 0; i < count; i++) {
+        if (!layer_fits(&layers[i], kernels->lanes))
+            return REFUSED;
+        size_t of_layer = scratch_of(&layers[i], (size_t)kernels->lanes);
+        floats = of_layer > floats ? of_layer : floats;
+    }
+    Job job = {.kernels = kernels, .layers = (const char *)layers, .layer_bytes = sizeof *layers, .count = count,
+               .scratch_bytes = floats * sizeof(float), .tiles_of = tiles_of, .run_tile = run_tile};
+    return bcpnet_do_job(pool, &job) ? DONE : NO_MEMORY;
 }

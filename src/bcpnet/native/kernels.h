@@ -43,6 +43,27 @@ typedef struct {
     int down_first; /* else rows are resized before columns */
 } Resizing;
 
+/* Two grey pictures of height x width pixels, each with a small copy, COARSE times smaller; and what is found of rows x
+   columns blocks. Shifts, y before x, say where a block was: as a guess in pixels, as found in sixteenths. Sums over a
+   block of differences from where it was, and from its neighbours below and to the right. */
+typedef struct {
+    const uint8_t *grey, *coarse, *grey_before, *coarse_before;
+    int height, width, rows, columns;
+    const int32_t *guess;
+    int32_t *shifts, *differences, *contrasts;
+} Motion;
+
+/* Logits, whose pixels lie side by side, and the smoothed probabilities of the frame before. */
+typedef struct {
+    Logits logits;
+    const float *before; /* classes x height x width */
+    int rows, columns;
+    const int32_t *shifts, *block_rows, *block_columns; /* the block of each row and column of pixels */
+    const float *keep;                                  /* of each block, how much of the past to keep */
+    float pixels[2];                                    /* in a sixteenth of a shift, down and across */
+    float *out;                                         /* as `before` */
+} Smoothing;
+
 typedef struct {
     const char *level;  /* "avx512", "avx2" or "baseline" */
     int lanes, widest;  /* floats in a vector; vectors in the widest panel of a product's weights */
@@ -51,6 +72,9 @@ typedef struct {
     int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
     int (*confidence)(const Confidence *what);
     int (*resize)(const Resizing *what);
+    int (*grey_pictures)(const uint8_t *frame, int height, int width, uint8_t *grey, uint8_t *coarse);
+    int (*find_motion)(const Motion *what);
+    int (*smooth)(const Smoothing *what);
     int (*overlay)(const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels, ptrdiff_t stride, int height,
                    int width, const uint8_t *palette, int weight, uint8_t *out);
     void (*colour_map)(const uint8_t *labels, ptrdiff_t stride, int height, int width, const uint8_t *palette,

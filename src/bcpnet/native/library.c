@@ -60,6 +60,30 @@ int bcpnet_resize(const Kernels *of, const uint8_t *frame, ptrdiff_t stride, int
     return of->resize(&what);
 }
 
+int bcpnet_grey_pictures(const Kernels *of, const uint8_t *frame, int height, int width, uint8_t *grey, uint8_t *coarse)
+{
+    return of->grey_pictures(frame, height, width, grey, coarse);
+}
+
+int bcpnet_find_motion(const Kernels *of, const uint8_t *grey, const uint8_t *coarse, const uint8_t *grey_before,
+                       const uint8_t *coarse_before, int height, int width, int rows, int columns, const int32_t *guess,
+                       int32_t *shifts, int32_t *differences, int32_t *contrasts)
+{
+    Motion what = {grey, coarse, grey_before, coarse_before, height, width, rows, columns,
+                   guess, shifts, differences, contrasts};
+    return of->find_motion(&what);
+}
+
+int bcpnet_smooth(const Kernels *of, const float *logits, int classes, int height, int width, ptrdiff_t class_stride,
+                  ptrdiff_t row_stride, const float *before, int rows, int columns, const int32_t *shifts,
+                  const int32_t *block_rows, const int32_t *block_columns, const float *keep, float down, float across,
+                  float *out)
+{
+    Smoothing what = {{logits, classes, height, width, class_stride, row_stride, 1}, before, rows, columns,
+                      shifts, block_rows, block_columns, keep, {down, across}, out};
+    return of->smooth(&what);
+}
+
 int bcpnet_overlay(const Kernels *of, const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels,
                    ptrdiff_t stride, int height, int width, const uint8_t *palette, int weight, uint8_t *out)
 {

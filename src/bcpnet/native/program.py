@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bcpnet.native.fusion import Step
-from bcpnet.native.sizes import Doubled, MapSize
+from bcpnet.native.placing import even_part, last_uses, macs_of, offsets_of, size_for, tile_rows
 from bcpnet.native.structures import (
     FRONT_EXPAND,
     FRONT_FRAME,
@@ -28,10 +28,7 @@ from bcpnet.native.values import Activation, Floats, Value
 
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
-# Rows of a tile: above and below it, rows of the front are computed twice.
-_GOOD_ROWS = 16
-_LEAST_ROWS = 4  # where there would be nothing to do for some threads
-_SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last
+_LINE = 16  # floats of a cache line
 _BEHIND = 16  # floats behind a tensor that are read with its last vector, and not used: the widest vector's
 
 
@@ -61,16 +58,13 @@ class Program:
         self._steps, self._lanes, self._widest = steps, lanes, widest
         self._kept: dict[tuple[int, str], Floats] = {}  # the packed weights, which the layers point at
         self._layers = [self._packed(step) for step in steps]
-        self._last_use = list(range(len(steps)))
-        for index, step in enumerate(steps):
-            for used in _used(step):
-                self._last_use[used] = index
+        self._last_use = last_uses(steps)
 
     def place(self, size_hw: tuple[int, int], threads: int) -> Placed:
         """The layers for frames of that size; tensors share memory where one is done with before the next begins."""
-        sizes = [_of_frame(step.size, size_hw) for step in self._steps]
+        sizes = [size_for(step.size, size_hw) for step in self._steps]
         lengths = [height * width * step.channels for (height, width), step in zip(sizes, self._steps, strict=True)]
-        offsets, total = _offsets(lengths, self._last_use)
+        offsets, total = offsets_of(lengths, self._last_use, _LINE)
         memory = _aligned(total + 64)  # vectors may be read past the last channel
         starts = [memory[offset:].ctypes.data for offset in offsets]
         layers = (CLayer * len(self._steps))()
@@ -78,7 +72,7 @@ class Program:
         for index, step in enumerate(self._steps):
             layer = layers[index]
             ctypes.pointer(layer)[0] = self._layers[index]
-            front = _of_frame(step.front_size, size_hw)
+            front = size_for(step.front_size, size_hw)
             layer.height, layer.width = front
             layer.out_height, layer.out_width = sizes[index]
             layer.frame_height, layer.frame_width = size_hw
@@ -93,7 +87,7 @@ class Program:
                 layer.gate, layer.gate_floats = starts[step.gate], lengths[step.gate] + _BEHIND
             layer.out, layer.out_floats = starts[index], lengths[index]
             layer.tile_height, layer.tile_width = _tile(layer, threads)
-            macs += _macs(step, front, sizes[index])
+            macs += macs_of(step, front, sizes[index])
         logits = memory[offsets[-1] :][: lengths[-1]].reshape(*sizes[-1], self._steps[-1].channels)
         return Placed(layers, logits, memory.nbytes, macs, memory)
 
@@ -172,42 +166,11 @@ class Program:
         return self._kept[key]
 
 
-def _used(step: Step) -> list[int]:
-    used = [source.step for source in step.sources] + [step.residual, step.gate]
-    return [index for index in used if index is not None]
-
-
-def _of_frame(size: MapSize | None, size_hw: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a map for a frame of that size."""
-    if size is None:
-        return 1, 1
-    height, width = size
-    assert not isinstance(height, Doubled)
-    assert not isinstance(width, Doubled)
-    return height.of(size_hw[0]), width.of(size_hw[1])
-
-
 def _aligned(length: int) -> Floats:
     """Floats at an address that a cache line starts at."""
-    memory = np.zeros(length + 16, np.float32)
-    skip = -(memory.ctypes.data // 4) % 16
+    memory = np.zeros(length + _LINE, np.float32)
+    skip = -(memory.ctypes.data // 4) % _LINE
     return memory[skip : skip + length]
-
-
-def _offsets(lengths: list[int], last_use: list[int]) -> tuple[list[int], int]:
-    """Where each tensor lies, first fit: no two that are needed at the same time overlap. And the length of it all."""
-    offsets: list[int] = []
-    for index, length in enumerate(lengths):
-        alive = sorted(
-            (offsets[other], offsets[other] + lengths[other]) for other in range(index) if last_use[other] >= index
-        )
-        at = 0
-        for start, end in alive:
-            if at + length <= start:
-                break
-            at = max(at, -(-end // 16) * 16)
-        offsets.append(at)
-    return offsets, max(offset + length for offset, length in zip(offsets, lengths, strict=True))
 
 
 def _tile(layer: CLayer, threads: int) -> tuple[int, int]:
@@ -216,30 +179,8 @@ def _tile(layer: CLayer, threads: int) -> tuple[int, int]:
     tile_width = width
     if layer.kind == SEPARABLE:
         most = max(16, _RING // (layer.kernel * layer.stride * layer.channels))
-        tile_width = _even(width, -(-width // most))
-    if threads == 1:
-        return height, tile_width
-    across = -(-width // tile_width)
-    down = max(
-        min(-(-_SIDE_BY_SIDE * threads // across), height // _GOOD_ROWS),
-        min(-(-threads // across), height // _LEAST_ROWS),
-        1,
-    )
-    while down > threads and across * down % threads:  # the last round shall keep all threads busy
-        down -= 1
-    return _even(height, down), tile_width
-
-
-def _even(length: int, parts: int) -> int:
-    return -(-length // parts)
-
-
-def _macs(step: Step, front_hw: tuple[int, int], out_hw: tuple[int, int]) -> int:
-    pixels_out = out_hw[0] * out_hw[1]
-    pixels_in = 1 if step.squeeze else front_hw[0] * front_hw[1]
-    of_front = 0 if step.expand is None else step.expand.weights.size * pixels_in
-    after = sum(conv.weights.size for conv in (step.depthwise, step.project) if conv is not None)
-    return of_front + after * pixels_out
+        tile_width = even_part(width, -(-width // most))
+    return tile_rows(height, -(-width // tile_width), threads), tile_width
 
 
 def _c_activation(activation: Activation) -> CActivation:
