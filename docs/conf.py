@@ -12,7 +12,12 @@ release = version = bcpnet.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True  # a name that leads nowhere is a warning, and warnings are errors
 # Types of other packages, whose documentation is not here.
-nitpick_ignore_regex = [("py:.*", r"(numpy|PIL|pathlib|supervision|collections|bcpnet\.backends|Frame|Generator).*")]
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(numpy|PIL|pathlib|fractions|supervision|collections|bcpnet\.(backends|frames|media)|Frame|Generator).*",
+    )
+]
 default_role = "code"  # docstrings write `code` with single backticks
 
 myst_heading_anchors = 3  # links to #a-heading work as they do on GitHub

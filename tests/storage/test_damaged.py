@@ -29,10 +29,13 @@ PLACES: dict[Library, tuple[str, ...]] = {
     "openvino": ("openvino._pyopenvino",),
     "safetensors": ("safetensors._safetensors_rust", "safetensors.torch"),
     "tflite": ("tflite",),
+    "torch": ("torch.serialization", "torch._weights_only_unpickler"),
     "yaml": ("yaml",),
+    "zipfile": ("zipfile",),
 }
 NO_DAMAGE = {
     "PIL.ImageCms.PyCMSError",  # colour management, which no decoder calls
+    "zipfile.LargeZipFile",  # of writing
 }
 WALKED_NOT = ("__main__", "PIL.report", "PIL.ImageQt")  # print, or need what is not installed
 
@@ -41,6 +44,7 @@ SOURCES: dict[Library, tuple[str, tuple[str, ...]]] = {
     "PIL": ("*Image*.py", ("PyCMSError", "ImportError", "Exception", "error", "e", "exc")),
     "json": ("decoder.py", ()),
     "safetensors": ("torch.py", ("ImportError", "e")),
+    "torch": ("serialization.py", ("e",)),
     "yaml": ("*.py", ()),
 }
 # `raise Exception` stands in modules that no decoder calls.
@@ -79,7 +83,7 @@ def test_each_exception_class_is_damage_or_is_listed(library: Library) -> None:
         and kind.__module__.partition(".")[0] == library
         and f"{kind.__module__}.{kind.__qualname__}" not in NO_DAMAGE
     }
-    assert kinds or library == "tflite"
+    assert kinds or library in ("tflite", "torch")
     assert {kind for kind in kinds if not issubclass(kind, damage(library))} == set()
 
 

@@ -98,6 +98,10 @@ def test_unknown_recipe() -> None:
         ({"lr": float("nan")}, "lr nan: need a finite number"),
         ({"scale_max": float("inf")}, "scale-max inf: need a finite number"),
         ({"seed": -1}, "seed -1"),
+        ({"batch": 10**12}, "batch 1000000000000: need 1 to 65536"),
+        ({"epochs": 10**25}, "epochs at most 1000000"),
+        ({"crop_w": 16_385}, "at most 16384 pixels a side"),
+        ({"short_side": 10**9}, "at most 16384 pixels a side"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
         ({"unlabelled": "streets", "unlabelled_batch": 2}, "unlabelled streets: images without labels need a teacher"),
         ({"unlabelled": "streets", "teacher": "camvid"}, "unlabelled and unlabelled-batch go together"),
@@ -129,6 +133,7 @@ def test_a_smaller_batch_needs_no_micro_batch() -> None:
         small = replace(make(), batch=4, unlabelled_batch=min(make().unlabelled_batch, 2))
         assert small.images_at_once() == 4
     assert recipe("camvid-paper").images_at_once() == 8
+    assert Recipe(batch=65_536, micro_batch=0).images_at_once() == 65_536
     with pytest.raises(UsageError, match="batch 4 is not a multiple of 3 devices"):
         Recipe(batch=4).images_at_once(3)
 
@@ -138,8 +143,14 @@ def test_a_smaller_batch_needs_no_micro_batch() -> None:
     [
         ("{", "cannot be read"),
         ("[1]", "cannot be read"),
-        ('{"batch": "8"}', "cannot be read"),
-        ('{"batch": 0}', "batch 0: need at least 1"),
+        ('{"batch": "8"}', "cannot be read: batch is '8'"),
+        ('{"batch": true}', "cannot be read: batch is True"),
+        ('{"batch": 8.0}', "cannot be read: batch is 8.0"),
+        ('{"epochs": [1]}', "cannot be read: epochs is "),
+        ('{"root": null}', "cannot be read: root is None"),
+        ('{"options": "x"}', "cannot be read: options is 'x'"),
+        ("[" * 10**5, "cannot be read"),
+        ('{"batch": 0}', "batch 0: need 1 to 65536"),
         ('{"zoom": 2, "depth": 1}', "this version does not know depth, zoom"),
     ],
 )

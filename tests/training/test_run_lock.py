@@ -123,7 +123,8 @@ def test_a_file_system_without_locks(number: int, tmp_path: Path, monkeypatch: p
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "run" / ".lock").mkdir(parents=True)
-    for run in ("file", "file/run", "run"):
+    (tmp_path / "loop").symlink_to("loop")
+    for run in ("file", "file/run", "run", "loop", "loop/run"):
         with pytest.raises(InputError, match="cannot write"), run_lock(tmp_path / run):
             pass
 

@@ -11,6 +11,7 @@ from typing import Any
 from bcpnet.errors import InputError
 from bcpnet.machine import describe_machine
 from bcpnet.paper.published import PUBLISHED
+from bcpnet.storage.damaged import damage_told
 from bcpnet.storage.files import write_bytes
 
 Results = dict[str, Any]
@@ -53,12 +54,11 @@ def read_results(path: Path) -> Results | None:
     """What an earlier run left; None where there is no such file. Raises InputError where it is something else."""
     if not path.exists():
         return None
-    try:
+    wrong = "not what `bcpnet paper` writes; name another --results file"
+    with damage_told(path, "json", wrong):
         results = json.loads(path.read_bytes())
-        if not isinstance(results, dict) or results.get("kind") != _KIND:
-            raise ValueError("other content")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not what `bcpnet paper` writes ({error}); name another --results file") from error
+    if not isinstance(results, dict) or results.get("kind") != _KIND:
+        raise InputError(f"{path}: {wrong}")
     return results
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from bcpnet.data.yaml_file import SchemaError, load_yaml, plain, shown
 from bcpnet.errors import InputError, UsageError
+from bcpnet.storage.yaml_file import SchemaError, load_yaml, plain, shown
 
 _Point = tuple[float, float]
 

@@ -21,7 +21,9 @@ from typing import Literal
 
 from bcpnet.errors import InputError
 
-Library = Literal["PIL", "av", "json", "numpy", "onnxruntime", "openvino", "safetensors", "tflite", "yaml"]
+Library = Literal[
+    "PIL", "av", "json", "numpy", "onnxruntime", "openvino", "safetensors", "tflite", "torch", "yaml", "zipfile"
+]  # fmt: skip
 
 _LONGEST_REASON = 200  # characters; some messages quote the file, whatever its size
 
@@ -54,7 +56,7 @@ _DAMAGE: dict[Library, tuple[tuple[type[Exception], ...], tuple[str, ...]]] = {
         (ArithmeticError, AssertionError, EOFError, LookupError, MemoryError, OSError, RuntimeError, ValueError),
         ("av:FFmpegError",),
     ),
-    "json": ((ValueError, RecursionError, MemoryError), ()),
+    "json": ((OSError, ValueError, RecursionError, MemoryError), ()),
     "numpy": ((*_SENSELESS_BYTES, pickle.PickleError, zipfile.BadZipFile), ()),
     "onnxruntime": (
         (IndexError, MemoryError, OSError, RuntimeError, ValueError),
@@ -66,7 +68,10 @@ _DAMAGE: dict[Library, tuple[tuple[type[Exception], ...], tuple[str, ...]]] = {
         ("safetensors:SafetensorError",),
     ),
     "tflite": (_SENSELESS_BYTES, ()),
+    "torch": ((*_SENSELESS_BYTES, pickle.PickleError), ()),
     "yaml": (_SENSELESS_BYTES, ("yaml:YAMLError",)),
+    # No OSError: it is told apart from the disk that an archive is unpacked to. RuntimeError is one with a password.
+    "zipfile": ((EOFError, LookupError, RuntimeError, ValueError, struct.error, zlib.error), ("zipfile:BadZipFile",)),
 }
 
 

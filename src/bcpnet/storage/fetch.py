@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import os
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +19,7 @@ Report = Callable[[str], None]
 _TIMEOUT_S = 30.0
 _WAITS_S = (1.0, 2.0, 4.0, 8.0)  # before each new try; anything that arrives starts them over
 _CHUNK_BYTES = 1 << 18
+_LONGEST_NAME_BYTES = 255  # of most file systems
 _REPORT_EVERY_BYTES = 20_000_000
 
 
@@ -28,11 +31,19 @@ def check_address(base_url: str) -> None:
     """Raises UsageError unless it is one of http or https, in ASCII."""
     try:
         parts = urlsplit(base_url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and base_url.isascii()
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and base_url.isascii() and parts.port != 0
     except ValueError:
         good = False
     if not good:
         raise UsageError(f"{base_url}: need a http:// or https:// address")
+
+
+def part_beside(path: Path, suffix: str = ".part") -> Path:
+    """Where a download of `path` lies until it is complete: hidden, the same in every call, not too long."""
+    name = f".{path.name}{suffix}"
+    if len(os.fsencode(name)) > _LONGEST_NAME_BYTES:
+        name = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]}{suffix}"
+    return path.parent / name
 
 
 def download(url: str, part: Path, report: Report) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bcpnet.errors import InputError
 
+_PREFIX = ".bcpnet-"
+_RANDOM_BYTES = 8
+_LONGEST_SUFFIX = 16  # bytes; what is longer is no kind of file
 _unfinished: set[Path] = set()
 
 
@@ -17,15 +22,18 @@ _unfinished: set[Path] = set()
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside `path` with the same suffix; renames it to `path` when the block succeeds.
 
-    Missing parent folders are made. If the block raises, nothing is left behind and `path` is untouched.
+    Missing parent folders are made. If the block raises, nothing is left behind and `path` is untouched. The temporary
+    name is short, whatever the length of the other: a name of 255 bytes can be written.
 
     Raises:
-        InputError: the folder cannot be written, or the disk is full.
+        InputError: the folder cannot be written, the disk is full, the name is too long, or what is there is no file.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    temporary = path.parent / f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}{suffix}"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        _require_writable(path)
         _unfinished.add(temporary)
         yield temporary
         # The rename must not outlive the data after a power cut.
@@ -40,11 +48,46 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _unfinished.discard(temporary)
 
 
+def _require_writable(path: Path) -> None:
+    """Raises OSError where the rename would fail, before the work and not after, or replace a device or a pipe."""
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode  # which raises for a name that is too long
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder has this name")
+        if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are not there. Raises OSError, which names a file in the way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
+        raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder") from error
+
+
+def real_path(path: Path) -> Path:
+    """The file or folder that `path` leads to, to compare it with others; of links in a circle, one of them.
+
+    `Path.resolve` raises for these, before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 def remove_unfinished() -> None:
     """For a process that ends at once: removes the temporary files of all that is being written."""
     for temporary in list(_unfinished):
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_left_behind(folder: Path, suffixes: Sequence[str]) -> None:
+    """Removes the temporary files with these suffixes that a killed process left in `folder`, where none is running."""
+    for suffix in suffixes:
+        for temporary in folder.glob(f"{_PREFIX}{'[0-9a-f]' * 2 * _RANDOM_BYTES}{suffix}"):
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -218,6 +218,8 @@ def _check_data(train: Dataset, val: Dataset | None) -> None:
 
 def _launch(recipe: Recipe, devices: int, accelerator: str) -> Fabric:
     """Starts a process for each device."""
+    if devices < 1:
+        raise UsageError(f"cannot train on {devices} x {accelerator}: need at least 1 device")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else a banner for several processes
     try:
         fabric = Fabric(accelerator=accelerator, devices=devices, precision=recipe.precision)

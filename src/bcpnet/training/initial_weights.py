@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from bcpnet.errors import InputError
@@ -15,6 +15,7 @@ from bcpnet.metadata import KEY
 from bcpnet.networks import build
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.encoders.mobilenet_v2 import MobileNetV2, load_pretrained, narrowed
+from bcpnet.storage.damaged import damage
 from bcpnet.training.augment import augment
 from bcpnet.training.batches import Examples
 from bcpnet.training.recipe import Recipe
@@ -105,5 +106,5 @@ def _is_checkpoint(path: Path) -> bool:
     try:
         with safe_open(path, "pt") as file:
             return KEY in (file.metadata() or {})
-    except (OSError, SafetensorError):
+    except damage("safetensors"):
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from bcpnet.errors import InputError
+from bcpnet.storage.damaged import damage
 from bcpnet.storage.files import atomic_path
 from bcpnet.training.recipe import Recipe
-
-# What reading a state raises where the file is cut short, no PyTorch file, or of something else.
-_BROKEN = (
-    OSError, EOFError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError, AttributeError,
-)  # fmt: skip
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
@@ -186,7 +181,7 @@ class Trained:
                 f"{path}: nothing to resume from: the run ended before it was first saved; remove its folder and start "
                 "again without --resume"
             ) from error
-        except _BROKEN as error:
+        except damage("torch") as error:  # the file may hold anything
             raise InputError(f"{path}: cannot resume from it: {_line(error)}") from error
 
 

@@ -16,8 +16,8 @@ from bcpnet.labels import CITYSCAPES
 from bcpnet.metadata import KEY, Metadata
 from bcpnet.networks.encoders.tflite_file import read_tflite
 from bcpnet.networks.zoo.espnetv2_weights import read_release
-from bcpnet.storage.fetch import Report, check_address, download
-from bcpnet.storage.files import write_bytes
+from bcpnet.storage.fetch import Report, check_address, download, part_beside
+from bcpnet.storage.files import make_folder, write_bytes
 
 Tensors = dict[str, npt.NDArray[Any]]
 
@@ -154,9 +154,9 @@ def fetch_pretrained(name: str, path: Path, *, base_url: str | None = None, repo
     source = SOURCES[name]
     address = source.repository if base_url is None else base_url
     check_address(address)
-    part = path.with_name(f".{path.name}.part")
+    part = part_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         download(f"{address.rstrip('/')}/raw/{source.commit}/{source.file}", part, report)
     except OSError as error:
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from error

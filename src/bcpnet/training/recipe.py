@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bcpnet.errors import InputError, UsageError
+from bcpnet.storage.damaged import damage_told, shortened
 from bcpnet.weights import shipped
+
+_MOST_BATCH = 65_536
+_MOST_EPOCHS = 1_000_000
+_SIDES = 32, 16_384  # pixels, as of the weights' metadata
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,8 @@ class Recipe:
                 raise UsageError(f"{name.replace('_', '-')} {value}: need a finite number")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed {self.seed}: need 0 to 2**63 - 1")
-        if self.batch < 1:
-            raise UsageError(f"batch {self.batch}: need at least 1")
+        if not 1 <= self.batch <= _MOST_BATCH:
+            raise UsageError(f"batch {self.batch}: need 1 to {_MOST_BATCH}")
         if self.micro_batch < 0:
             raise UsageError(f"micro-batch {self.micro_batch}: need 1 or more, or 0 for the whole batch")
         self.images_at_once()
@@ -121,14 +126,19 @@ class Recipe:
             raise UsageError(f"unlabelled {self.unlabelled}: images without labels need a teacher")
         if not 0 < self.scale_min <= self.scale_max:
             raise UsageError(f"scale-min {self.scale_min} and scale-max {self.scale_max}: need 0 < min <= max")
-        if min(self.crop_h, self.crop_w, self.short_side) < 32:
+        sides = self.crop_h, self.crop_w, self.short_side
+        if min(sides) < _SIDES[0] or max(sides) > _SIDES[1]:
             raise UsageError(
-                f"crop {self.crop_h}x{self.crop_w}, short-side {self.short_side}: networks need at least 32x32"
+                f"crop {self.crop_h}x{self.crop_w}, short-side {self.short_side}: networks need at least 32x32, "
+                f"and at most {_SIDES[1]} pixels a side"
             )
         if not 0 < self.ohem <= 1:
             raise UsageError(f"ohem {self.ohem}: a share of the pixels, 0 < ohem <= 1")
-        if self.epochs < 1 or self.eval_epochs < 1:
-            raise UsageError("epochs and eval-epochs must be at least 1")
+        if not 1 <= self.epochs <= _MOST_EPOCHS or self.eval_epochs < 1:
+            raise UsageError(
+                f"epochs and eval-epochs must be at least 1, epochs at most {_MOST_EPOCHS}; "
+                f"they are {self.epochs} and {self.eval_epochs}"
+            )
         if not 0 <= self.ema_decay < 1:
             raise UsageError(f"ema-decay {self.ema_decay}: need 0 <= decay < 1")
         if not 0 <= self.jitter <= 1:
@@ -162,7 +172,7 @@ class Recipe:
         if rest:
             raise UsageError(f"batch {self.batch} is not a multiple of {devices} devices")
         most = min(share, self.micro_batch or share)
-        part = max(size for size in range(1, most + 1) if share % size == 0)
+        part = next(size for size in range(most, 0, -1) if share % size == 0)
         if part == 1 < most:
             raise UsageError(
                 f"batch {self.batch} has no equal parts of 2 to {most} images a device (micro-batch "
@@ -190,16 +200,27 @@ class Recipe:
 
         Raises InputError for anything else.
         """
+        with damage_told(where, "json", "cannot be read"):
+            values = json.loads(text)
         try:
-            values = dict(json.loads(text))
+            values = dict(values)
             unknown = values.keys() - {known.name for known in fields(Recipe)}
             if unknown:
                 raise InputError(f"{where}: this version does not know {', '.join(sorted(unknown))}")
+            for name, value in values.items():
+                _require_kind(name, value)
             return Recipe(**values)
         except UsageError as error:
             raise InputError(f"{where}: {error}") from error
         except (ValueError, TypeError) as error:
             raise InputError(f"{where}: cannot be read: {error}") from error
+
+
+def _require_kind(name: str, value: object) -> None:
+    """Raises TypeError where a field has a value of another kind than its default."""
+    kind = type(getattr(Recipe, name, {}))  # of options, a table, the class has no default
+    if type(value) is not kind and (kind, type(value)) != (float, int):
+        raise TypeError(f"{name} is {shortened(repr(value))}, need a value of the kind {kind.__name__}")
 
 
 def _absolute(path: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from bcpnet.errors import InputError, UsageError
+from bcpnet.errors import UsageError
+from bcpnet.storage.damaged import damage_told
 from bcpnet.training.recipe import Recipe
 
 # May change from one part of a run to the next: where its data lie, and what does not change what is computed.
@@ -17,10 +18,8 @@ def saved_recipe(run: Path) -> Recipe:
     path = run / "recipe.json"
     if not path.is_file():
         raise UsageError(f"{run}: no run to resume: it holds no recipe.json")
-    try:
-        text = path.read_text()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
+    with damage_told(path, "json", "not the recipe of a run"):
+        text = path.read_text(encoding="utf-8")
     return Recipe.from_json(text, str(path))
 
 

@@ -11,7 +11,7 @@ from bcpnet.data.base import Dataset
 from bcpnet.media.images import save_image
 from bcpnet.metadata import Metadata
 from bcpnet.networks.checkpoint import save_checkpoint
-from bcpnet.storage.files import write_bytes
+from bcpnet.storage.files import real_path, remove_left_behind, write_bytes
 from bcpnet.training.history import record
 from bcpnet.training.module import Trained
 from bcpnet.training.recipe import Recipe
@@ -26,9 +26,7 @@ _FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors"
 def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
     """Makes the folder, writes recipe.json, clears what a killed run left. Raises InputError where that cannot be."""
     write_bytes(run / "recipe.json", recipe.to_json().encode())
-    for name in _FILES:  # the temporary names of files.atomic_path
-        for temporary in run.glob(f".{Path(name).stem}.{'[0-9a-f]' * 8}{Path(name).suffix}"):
-            temporary.unlink(missing_ok=True)
+    remove_left_behind(run, sorted({Path(name).suffix for name in _FILES}))
     if not resume:  # a run killed before it saved a state may have left its history
         (run / "history.jsonl").unlink(missing_ok=True)
     clear_samples(run, resume)
@@ -46,7 +44,7 @@ def metadata_of(recipe: Recipe, train: Dataset, step: int, chosen_on: str = "") 
         short_side=recipe.short_side,
         provenance=(
             f"{recipe.dataset} {recipe.train_split}, {len(train)} images, from {initial}; {done}, seed {recipe.seed}"
-            + ("" if recipe.unlabelled == "none" else f", {Path(recipe.unlabelled).resolve().name} without labels")
+            + ("" if recipe.unlabelled == "none" else f", {real_path(Path(recipe.unlabelled)).name} without labels")
             + ("" if recipe.teacher == "none" else f", teacher {' and '.join(map(_short, recipe.teacher.split(',')))}")
             + (f", chosen on {chosen_on}" if chosen_on else "")
         ),
@@ -103,7 +101,8 @@ def end_epoch(
         better = miou > trained.best_miou
         trained.best_miou = max(miou, trained.best_miou)
         line |= {"miou": miou, "iou": iou}
-        curves |= {"val/miou": miou, **{f"val/iou/{name}": value for name, value in iou.items() if value is not None}}
+        shares = {"val/miou": miou, **{f"val/iou/{name}": value for name, value in iou.items() if value is not None}}
+        curves |= {name: 100 * share for name, share in shares.items()}  # people read percent; history.jsonl has shares
     if not trained.fabric.is_global_zero:
         return
     epoch = trained.step // recipe.steps_per_epoch(len(train))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bcpnet.errors import InputError, UsageError
 from bcpnet.storage.damaged import shortened
+from bcpnet.storage.files import make_folder, real_path
 
 if sys.platform == "win32":
     import msvcrt
@@ -34,7 +35,7 @@ def run_lock(run: Path) -> Iterator[None]:
         UsageError: another training has it.
         InputError: the folder cannot be written.
     """
-    key = run.resolve()
+    key = real_path(run)
     if key in _HELD:
         raise _taken(run, f"process {os.getpid()}")
     path = run / _NAME
@@ -77,7 +78,7 @@ def _who(path: Path) -> str:
 def _locked(path: Path) -> int | None:
     """Descriptor of the file at `path`, locked; None where another process has it."""
     for _ in range(_TRIES):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with suppress(FileNotFoundError):  # who had it has removed it in between
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             if not _lock(file):

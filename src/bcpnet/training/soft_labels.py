@@ -25,6 +25,7 @@ from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import InputError
 from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.labels import ClassSet, classes_within
+from bcpnet.storage.damaged import damage_told
 from bcpnet.storage.files import atomic_path, write_bytes
 from bcpnet.training.recipe import Recipe
 
@@ -117,10 +118,8 @@ def read_soft_labels(path: Path, samples: int, classes: int) -> npt.NDArray[np.u
 
     Raises InputError for any other file.
     """
-    try:
+    with damage_told(path, "numpy", "not soft labels"):
         soft: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: soft labels cannot be read: {error}") from error
     if soft.dtype != np.uint8 or soft.ndim != 4 or soft.shape[:2] != (samples, classes):
         raise InputError(f"{path}: not the soft labels of this run's {samples} images and {classes} classes")
     return soft
