@@ -20,7 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("paper",),
     ("benchmark",),
-    ("prediction",),
+    ("prediction", "serving"),
     ("evaluation", "onnx", "segmenter"),
     ("backends", "training"),
     ("gpu",),
@@ -32,11 +32,11 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("labels", "metrics"),
     ("errors",),
 )
-DOORS_ON_A_FLOOR = {"training": ("backends",), "regions": ("data",)}
+DOORS_ON_A_FLOOR = {"training": ("backends",)}
 
 # Room -> the rooms below that it opens. The longest name that fits counts.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "": ("regions", "segmentation", "segmenter"),  # bcpnet/__init__.py
+    "": ("media.open_source", "regions", "segmentation", "segmenter"),  # bcpnet/__init__.py
     "__main__": ("cli",),
     "cli": ("",),  # everything; nobody imports it
     "paper": (
@@ -47,7 +47,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "backends", "data", "frames", "machine", "media", "pipeline", "prediction", "segmenter", "weights",
     ),
     "benchmark.ceilings": ("benchmark", "machine", "native"),
+    "benchmark.stability": ("data", "frames", "metrics", "segmenter"),
     "benchmark.networks": ("backends", "benchmark", "labels", "metadata", "networks", "onnx.export", "weights"),
+    "serving": ("machine", "media.class_map_png", "media.images", "segmentation", "segmenter", "weights"),
     "prediction": ("drawing", "labels", "media", "pipeline", "regions", "segmentation", "segmenter"),
     "evaluation": ("backends", "data", "frames", "labels", "metrics", "pipeline"),
     "onnx": ("backends", "frames", "metadata"),
@@ -69,7 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "data": ("labels", "media.images", "storage"),
     "metadata": ("frames", "labels"),
     "regions": ("labels", "native"),
-    "regions.zones": ("data.yaml_file",),
+    "regions.zones": ("storage.yaml_file",),
     "frames": ("native",),
     "media": ("native",),
     "media.cityscapes_submission": ("labels", "media.images"),
@@ -89,8 +91,8 @@ EVERYONE_MAY_IMPORT = ("errors", "storage.damaged", "storage.files")
 MAY_USE: dict[str, tuple[str, ...]] = {
     "numpy": ("",),
     "PIL": ("",),
-    "yaml": ("data",),
-    "av": ("media.video",),
+    "yaml": ("storage",),
+    "av": ("media.live", "media.video"),
     "tyro": ("cli",),
     "onnxruntime": ("backends", "benchmark.macs", "onnx.class_map", "onnx.quantise"),
     "openvino": ("backends.openvino",),
@@ -108,6 +110,12 @@ MAY_USE: dict[str, tuple[str, ...]] = {
         "training",
     ),
     "matplotlib": ("paper.plots",),
+    "starlette": ("serving",),
+    "uvicorn": ("serving",),
+    "h11": ("serving",),
+    "multipart": ("serving",),
+    "pyarrow": ("prediction.batch",),
+    "ray": ("prediction.batch.on_ray",),
     "supervision": ("regions.detections", "segmentation"),
     "triton": ("gpu",),
     "safetensors": ("networks", "training"),
@@ -117,6 +125,11 @@ MAY_USE: dict[str, tuple[str, ...]] = {
     "tflite": ("networks.encoders.tflite_file",),
 }
 EXTRAS = (
+    "starlette",
+    "uvicorn",
+    "h11",
+    "multipart",
+    "websockets",
     "torch",
     "lightning_fabric",
     "matplotlib",
@@ -124,6 +137,8 @@ EXTRAS = (
     "onnx",
     "onnx_ir",
     "onnxscript",
+    "pyarrow",
+    "ray",
     "safetensors",
     "supervision",
     "tensorboard",

@@ -57,8 +57,8 @@ def open_source(
             a warning.
 
     Returns:
-        An iterator over frames that have `image` (H x W x 3 uint8, RGB), `index`, `time_s`, `captured_s`, `dropped`
-        and `age_ms()`. It counts `frames` and `dropped`. Close it, or use it in a `with` block; `stop()` ends it from any
+        An iterator over frames, which have `image` (H x W x 3 uint8, RGB), `index`, `time_s`, `captured_s`,
+        `dropped` and `age_ms()`. It counts `frames` and `dropped`. Close it, or use it in a `with` block; `stop()` ends it from any
         thread.
 
     Raises:

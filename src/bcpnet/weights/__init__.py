@@ -104,5 +104,5 @@ def path_of(name: str, suffix: str) -> Path:
         )
     path = _FOLDER / f"{name}{suffix}"
     if not path.is_file():
-        raise UsageError(f"weights {name!r} do not ship as {suffix}, only as .onnx, for native, onnxruntime and openvino")
+        raise UsageError(f"weights {name!r} do not ship as {suffix}, only as .onnx: for native, onnxruntime, openvino")
     return path
