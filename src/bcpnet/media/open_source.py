@@ -58,8 +58,8 @@ def open_source(
 
     Returns:
         An iterator over frames, which have `image` (H x W x 3 uint8, RGB), `index`, `time_s`, `captured_s`,
-        `dropped` and `age_ms()`. It counts `frames` and `dropped`. Close it, or use it in a `with` block; `stop()` ends it from any
-        thread.
+        `dropped` and `age_ms()`. It counts `frames` and `dropped`. Close it, or use it in a `with` block; `stop()` ends
+        it from any thread.
 
     Raises:
         InputError: nothing is there, or it has no pictures; while frames are taken: a file cannot be read, or what
