@@ -1,5 +1,6 @@
 """`python -m bcpnet`."""
 
-from bcpnet.cli import main
+from bcpnet.cli.main import program
 
-raise SystemExit(main())
+if __name__ == "__main__":
+    program()

@@ -6,11 +6,12 @@ import contextlib
 import io
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from bcpnet.cli.complain import complain, open_streams
 from bcpnet.cli.interrupts import exit_code, interruptible
@@ -109,6 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         where = "cannot write the output" if error.filename is None else error.filename
         return _complain(f"{where}: {error.strerror or error}", 1)
+
+
+def program() -> NoReturn:
+    """`main` as a process of its own, which ends with its exit code."""
+    code = main()
+    if any(thread.daemon and thread.name.startswith("live") for thread in threading.enumerate()):
+        # It waits inside FFmpeg for a source that says nothing, and would crash as Python is taken down around it.
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _limit_threads() -> None:
