@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from table_parts import markdown, results
@@ -129,20 +128,14 @@ def _cost(network: dict[str, Any]) -> str:
 
 
 def classes_table() -> str:
-    """IoU of each class on each drive by a network that did not see it; in brackets that of the recipe before."""
-    now, before = ({row["drive"]: row for row in _rows(name)} for name in ("camvid", "before"))
-
-    def cells(of: Callable[[dict[str, Any]], float | None]) -> list[str]:
-        return [" ".join([_iou(now.get(drive), of), f"({_iou(before.get(drive), of)})"]) for drive in DRIVES]
-
-    names = next(iter(now.values()))["iou"]
-    lines = [[name, *cells(lambda row, name=name: row["iou"][name])] for name in names]
-    return markdown(["class", *DRIVES], [*lines, ["**mIoU**", *cells(lambda row: row["miou"])]])
+    """IoU of each class on each drive by a network that did not see it."""
+    rows = {row["drive"]: row for row in _rows("camvid")}
+    lines = [[name, *(_iou(rows[drive]["iou"][name]) for drive in DRIVES)] for name in rows[DRIVES[0]]["iou"]]
+    return markdown(["class", *DRIVES], [*lines, ["**mIoU**", *(_iou(rows[drive]["miou"]) for drive in DRIVES)]])
 
 
-def _iou(row: dict[str, Any] | None, of: Callable[[dict[str, Any]], float | None]) -> str:
-    value = None if row is None else of(row)
-    return "-" if value is None else f"{100 * value:.1f}"
+def _iou(value: float | None) -> str:
+    return "absent" if value is None else f"{100 * value:.1f}"
 
 
 def sizes_table() -> str:
