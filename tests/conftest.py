@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from one_convolution import METADATA, write_onnx
 
 from bcpnet.metadata import KEY
+
+
+@pytest.fixture(autouse=True)
+def torch_threads() -> Iterator[None]:
+    """PyTorch's threads are those of the whole process: a test that sets them leaves $OMP_NUM_THREADS to the next one.
+
+    Two test processes with two threads each wait for each other, for minutes.
+    """
+    yield
+    torch = sys.modules.get("torch")
+    threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+    if torch is not None and threads and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
