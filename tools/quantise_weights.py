@@ -78,9 +78,9 @@ def model_card(source: str, metadata: Metadata, by_drive: dict[str, Any]) -> str
     ours, exact = (100 * by_drive["means"][of]["mean"] for of in (name, source))
     return f"""# Weights `{name}`
 
-`{source}` in 8-bit integers: quicker on CPUs, most of all on those with instructions for them (VNNI). Ships as ONNX
-only, for the backends native, onnxruntime and openvino, and is used only where named. Classes, input and what it is
-meant for are those of `{source}`.
+`{source}` in 8-bit integers, for CPUs with instructions for them (VNNI). Ships as ONNX only, for the backends native,
+onnxruntime and openvino, and is used only where named. Classes, input and what it is meant for are those of
+`{source}`.
 
 - **How**: static quantisation after training. Activations are uint8, one scale per tensor; weights int8, one scale per
   output channel, in 7 bits, since CPUs without VNNI add pairs of products in 16 bits; the logits are floats.

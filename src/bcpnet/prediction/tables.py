@@ -17,7 +17,7 @@ from bcpnet.errors import InputError, UsageError
 from bcpnet.media.class_map_png import class_map_png
 from bcpnet.media.images import MOST_PIXELS, read_image, read_image_bytes
 from bcpnet.media.sources import VIDEO_SUFFIXES
-from bcpnet.media.video import Cut, video_frames, video_info
+from bcpnet.media.video import Cut, EmptyCutError, video_frames, video_info
 from bcpnet.pipeline import ordered_map
 from bcpnet.regions.rle import class_rles
 from bcpnet.segmenter import Frame, Segmenter, load
@@ -137,10 +137,10 @@ class BatchSegmenter:
                     number = round((frame.time_s - first_s) * fps)
                     yield self._row(path, frame.image, start, number, frame.time_s)
                     start = time.perf_counter()
+            except EmptyCutError:
+                return  # a part of a video may have no frame of its own: it stands still
             except InputError as error:
-                # A part of a video may have no frame of its own: it stands still.
-                if not (cut.start_s and f": no frame from {float(cut.start_s):g} s on" in str(error)):
-                    raise InputError(str(error).replace(str(file), path)) from error
+                raise InputError(str(error).replace(str(file), path)) from error
 
     def _row(self, path: str, image: Frame, start: float, number: int = 0, time_s: Fraction = Fraction(0)) -> Row:
         try:
@@ -215,7 +215,7 @@ def _on_disk(path: str, content: bytes | None) -> Iterator[Path]:
 
 
 def _first_time_s(path: Path) -> Fraction:
-    with closing(video_frames(path)) as frames:  # type: ignore[type-var]  # a generator, which has a `close`
+    with closing(video_frames(path)) as frames:
         return next(frame.time_s for frame in frames)
 
 

@@ -15,6 +15,7 @@ from bcpnet.segmentation import Segmentation
 from bcpnet.serving.bounds import RefusedError
 
 Output = Literal["ids", "palette", "overlay", "confidence", "json", "polygons"]
+_OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 _MEDIA_TYPES: dict[Output, str] = {
     "ids": "image/png",
@@ -64,10 +65,10 @@ def chosen_output(named: str | None, accept: str | None) -> Output:
         RefusedError: 400 for an unknown name, 406 where nothing that is accepted is to be had.
     """
     if named is not None:
-        for output in get_args(Output):
+        for output in _OUTPUTS:
             if named == output:
-                return output  # type: ignore[no-any-return]
-        raise RefusedError(400, f"unknown output: choose from {', '.join(get_args(Output))}")
+                return output
+        raise RefusedError(400, f"unknown output: choose from {', '.join(_OUTPUTS)}")
     wanted = [_accepted(text) for text in (accept or "*/*").split(",")[:_MOST_ACCEPTED]]
     for quality, media_type in sorted(wanted, key=lambda pair: -pair[0]):  # stable: the client's own order counts
         for offered, output in _OF_ACCEPT.items():

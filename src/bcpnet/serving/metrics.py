@@ -24,7 +24,8 @@ def _labelled(label: str, values: Sequence[str]) -> tuple[str, ...]:
     return tuple(f'{{{label}="{value}"}}' for value in values)
 
 
-_HISTOGRAM = (*_labelled("le", [*map(str, _BUCKETS_S), "+Inf"]), "_sum", "_count")
+_BUCKETS = _labelled("le", [*map(str, _BUCKETS_S), "+Inf"])
+_HISTOGRAM = (*_BUCKETS, "_sum", "_count")
 
 _FAMILIES = (
     _Family(
@@ -75,7 +76,7 @@ class Metrics:
         code = str(status) if str(status) in STATUSES else "other"
         self._add("bcpnet_requests_total", f'{{route="{route}",status="{code}"}}')
         if route in ("segment", "infer"):
-            for bucket, label in zip((*_BUCKETS_S, float("inf")), _HISTOGRAM, strict=False):
+            for bucket, label in zip((*_BUCKETS_S, float("inf")), _BUCKETS, strict=True):
                 if seconds <= bucket:
                     self._add("bcpnet_request_seconds", label)
             self._add("bcpnet_request_seconds", "_sum", seconds)

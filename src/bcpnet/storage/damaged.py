@@ -22,7 +22,8 @@ from typing import Literal
 from bcpnet.errors import InputError
 
 Library = Literal[
-    "PIL", "av", "json", "numpy", "onnxruntime", "openvino", "safetensors", "tflite", "torch", "yaml", "zipfile"
+    "PIL", "av", "json", "numpy", "onnxruntime", "openvino", "pyarrow", "safetensors", "tarfile", "tflite", "torch",
+    "yaml", "zipfile",
 ]  # fmt: skip
 
 _LONGEST_REASON = 200  # characters; some messages quote the file, whatever its size
@@ -63,10 +64,13 @@ _DAMAGE: dict[Library, tuple[tuple[type[Exception], ...], tuple[str, ...]]] = {
         ("onnxruntime.capi.onnxruntime_pybind11_state:*",),
     ),
     "openvino": ((MemoryError, OSError, RuntimeError, ValueError), ("openvino._pyopenvino:*",)),
+    "pyarrow": ((MemoryError, OSError), ("pyarrow:ArrowException",)),
     "safetensors": (
         (AttributeError, LookupError, MemoryError, OSError, OverflowError, RuntimeError, TypeError, ValueError),
         ("safetensors:SafetensorError",),
     ),
+    # No OSError: it is told apart from the file system that an archive is read from.
+    "tarfile": ((EOFError, LookupError, ValueError, struct.error, zlib.error), ("tarfile:TarError",)),
     "tflite": (_SENSELESS_BYTES, ()),
     "torch": ((*_SENSELESS_BYTES, pickle.PickleError), ()),
     "yaml": (_SENSELESS_BYTES, ("yaml:YAMLError",)),

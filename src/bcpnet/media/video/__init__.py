@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bcpnet.media.video.open import is_video
-from bcpnet.media.video.read import ALL, Cut, VideoFrame, VideoInfo, read_video, video_frames, video_info
+from bcpnet.media.video.read import ALL, Cut, EmptyCutError, VideoFrame, VideoInfo, read_video, video_frames, video_info
 from bcpnet.media.video.sound import Sound, lost_sound
 from bcpnet.media.video.write import VideoWriter, is_marked_video
 
 __all__ = [
-    "ALL", "Cut", "Sound", "VideoFrame", "VideoInfo", "VideoWriter", "is_marked_video", "is_video", "lost_sound",
-    "read_video", "video_frames", "video_info",
+    "ALL", "Cut", "EmptyCutError", "Sound", "VideoFrame", "VideoInfo", "VideoWriter", "is_marked_video", "is_video",
+    "lost_sound", "read_video", "video_frames", "video_info",
 ]  # fmt: skip

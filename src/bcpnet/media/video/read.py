@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -128,11 +128,16 @@ def read_video(path: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
     return (frame.image for frame in video_frames(path))
 
 
-def video_frames(path: str | Path, cut: Cut = ALL) -> Iterator[VideoFrame]:
+class EmptyCutError(InputError):
+    """A good video has no frame in that part of it."""
+
+
+def video_frames(path: str | Path, cut: Cut = ALL) -> Generator[VideoFrame, None, None]:
     """Yields the frames of a video that `cut` takes, with their times; otherwise as `read_video`.
 
     Raises:
-        InputError: as `read_video`, or no frame at or after the cut's start.
+        InputError: as `read_video`.
+        EmptyCutError: no frame at or after the cut's start.
     """
     count = 0
     with Decoder(Path(path)) as decoder:
@@ -154,4 +159,4 @@ def video_frames(path: str | Path, cut: Cut = ALL) -> Iterator[VideoFrame]:
             until = "" if cut.end_s is None else f" and before {float(cut.end_s):g} s"
             duration = decoder.container.duration
             length = f"; it is {duration / av.time_base:.2f} s long" if duration else ""
-            raise InputError(f"{path}: no frame from {float(cut.start_s):g} s on{until}{length}")
+            raise EmptyCutError(f"{path}: no frame from {float(cut.start_s):g} s on{until}{length}")

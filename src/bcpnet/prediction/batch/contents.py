@@ -13,7 +13,7 @@ from bcpnet.errors import InputError
 from bcpnet.media.sources import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from bcpnet.prediction.batch.files import opened
 from bcpnet.prediction.batch.units import Item, Unit
-from bcpnet.storage.damaged import reason
+from bcpnet.storage.damaged import damage, reason
 
 Columns = dict[str, list[Any]]
 
@@ -55,7 +55,7 @@ def _of_tar(item: Item) -> Iterator[Columns | InputError]:
                         yield InputError(f"{name}: more than {_MOST_BYTES >> 30} GiB")
                         continue
                     yield {"path": [name], "bytes": [content.read()]}
-        except (tarfile.TarError, EOFError, ValueError) as error:
+        except damage("tarfile") as error:
             raise InputError(f"{item.path}: damaged, or not a tar file ({reason(error)})") from error
 
 

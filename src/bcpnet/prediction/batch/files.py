@@ -17,7 +17,7 @@ import pyarrow as pa
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.storage.damaged import reason
+from bcpnet.storage.damaged import damage, reason
 from bcpnet.storage.files import atomic_path
 
 _MOST_BYTES = 1 << 28  # of one encoded picture
@@ -149,5 +149,5 @@ def _letters(part: str) -> str:
 def _told(name: str, doing: str = "read") -> Iterator[None]:
     try:
         yield
-    except (OSError, pa.ArrowException) as error:  # also what a damaged Parquet file gives
+    except damage("pyarrow") as error:  # also what a damaged Parquet file gives
         raise InputError(f"{name}: cannot {doing}: {reason(error)}") from error
