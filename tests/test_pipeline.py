@@ -241,6 +241,30 @@ def test_ctrl_c_ends_it(where: str) -> None:
     assert source.taken < 20
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_signal_whose_handler_takes_long_does_not_stop_the_checks() -> None:
+    """SimpleQueue.get(timeout=...) would wait for ever: the handler ends after its time."""
+    released, checks = threading.Event(), []
+
+    def source() -> Iterator[int]:
+        released.wait(PATIENCE_S)
+        yield 1
+
+    def check() -> None:
+        checks.append(time.monotonic())
+        if len(checks) > 5:
+            released.set()
+
+    before = signal.signal(signal.SIGALRM, lambda *_: time.sleep(0.3))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with closing(ordered_map(lambda item: item, source(), check=check)) as results:
+            assert list(results) == [1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert checks[-1] - checks[0] < PATIENCE_S
+
+
 def test_pipelines_chain() -> None:
     """One is the source of the other, and closing the last closes all."""
     source = Source(10**9)

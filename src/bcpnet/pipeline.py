@@ -8,7 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from bcpnet.errors import InputError, UsageError
@@ -105,29 +105,40 @@ def divide_threads(threads: int | None, items: int | None) -> tuple[int, int]:
     return workers, threads // workers
 
 
+class _Flag:
+    """Set once, waited for once; each a single step of Python's.
+
+    A lock, since SimpleQueue.get(timeout=...) of Python 3.11 waits for ever where a signal comes as its time ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+        self.set = self._lock.release
+
+    def wait(self, seconds: float | None) -> bool:
+        """Whether it is set, after so many seconds at most; None = as long as it takes."""
+        return self._lock.acquire(timeout=-1 if seconds is None else seconds)
+
+
 class _Slot(Generic[R]):
     """What becomes of one item: a result, an error, or neither where there was no item."""
 
     def __init__(self) -> None:
         self.results: list[R] = []
         self.error: BaseException | None = None
-        self._filled: SimpleQueue[None] = SimpleQueue()
+        self._filled = _Flag()
 
     def fill(self) -> None:
         """Says that nothing more will become of it."""
-        self._filled.put(None)
+        self._filled.set()
 
     def is_filled(self, check: Callable[[], None] | None) -> bool:
         """Waits for that; with `check`, which is called first, not for long."""
         if check is None:
-            self._filled.get()
-            return True
+            return self._filled.wait(None)
         check()
-        try:
-            self._filled.get(timeout=_CHECK_S)
-        except Empty:
-            return False
-        return True
+        return self._filled.wait(_CHECK_S)
 
     def is_end(self) -> bool:
         """Whether there was no item. Raises the error, which is not kept here: its traceback keeps frames."""
@@ -145,7 +156,7 @@ class _Threads(Generic[T, R]):
 
     The handler of a signal may raise in the main thread between any two steps of Python's, those inside `threading` and
     `concurrent.futures` too, and leave their locks taken: then one waits for the other forever. So the caller's thread
-    does only what is a single step for it: SimpleQueue's, and starting one thread, which starts the others.
+    does only what is a single step for it: SimpleQueue's, a lock's, and starting one thread, which starts the others.
     """
 
     def __init__(self, function: Callable[[T], R], source: Iterable[T], workers: int) -> None:
@@ -159,7 +170,8 @@ class _Threads(Generic[T, R]):
         self._started: SimpleQueue[RuntimeError | None] = SimpleQueue()
         self._starter: list[int] = []
         self._ended_workers: SimpleQueue[None] = SimpleQueue()
-        self._ended_source: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._ended_source = _Flag()
+        self._source_error: BaseException | None = None
         self._is_ending = False
         self._process = os.getpid()
 
@@ -198,11 +210,10 @@ class _Threads(Generic[T, R]):
             thread.join()  # at once: it has nothing left to do
         if self._source_thread.ident is None:
             return
-        try:
-            error = self._ended_source.get(timeout=patience_s)
-        except Empty:
+        if not self._ended_source.wait(patience_s):
             return
         self._source_thread.join()
+        error, self._source_error = self._source_error, None
         if error is not None:
             raise error
 
@@ -231,12 +242,11 @@ class _Threads(Generic[T, R]):
                     self._items.put((slot, item))
                     del item
         finally:
-            failure = None
             try:
                 items.close()
             except BaseException as error:  # the caller's thread raises it
-                failure = error
-            self._ended_source.put(failure)
+                self._source_error = error
+            self._ended_source.set()
 
     def _work(self) -> None:
         try:
