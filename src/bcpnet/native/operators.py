@@ -20,6 +20,7 @@ from bcpnet.native.values import NO_ACTIVATION, Activation, Floats, Frame, Kind,
 Operand = Frame | Value | Integers | Array | None
 
 _MOST_CHANNELS = 16384
+_LARGEST = 1e8  # where sums overflow, the order of their terms decides between a number and NaN
 _NO_PADS, _ONE = (0, 0, 0, 0), (1, 1)
 
 
@@ -196,8 +197,8 @@ def _number(constant: Array, infinite: bool = False) -> float:
 
 
 def _finite(numbers: Floats) -> Floats:
-    if not np.isfinite(numbers).all():
-        raise UnsupportedError("weights that are not finite")
+    if not np.abs(numbers).max(initial=0.0) <= _LARGEST:  # so written, NaN is refused too
+        raise UnsupportedError(f"weights that are not finite, or beyond {_LARGEST:g}")
     return numbers
 
 
