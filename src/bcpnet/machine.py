@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import metadata
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def default_threads() -> int | None:
 
 def check_threads(threads: int | None) -> None:
     """Raises UsageError for a number of threads that cannot be meant; None leaves it to a runtime."""
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+    if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= _MOST_THREADS):
         raise UsageError(f"{threads} threads: need at least 1 and at most {_MOST_THREADS}")
 
 

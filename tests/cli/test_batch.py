@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from bcpnet.media.images import save_image
+from bcpnet.storage.folder_lock import folder_lock
 
 
 @pytest.fixture
@@ -72,6 +74,26 @@ def test_what_cannot_be_read_is_told(cli: Cli, tmp_path: Path, photos: Path) -> 
     assert f"bcpnet: {photos / '1.png'}: not an image" in ran.err
     assert "1 row with an error" in ran.out
     assert ds.dataset(tmp_path / "out").to_table().num_rows == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_are_rows_too(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    (photos / "0.png").rename(photos / os.fsdecode(b"0\xff.png"))
+    ran = cli("batch", photos / "*.png", "--out", tmp_path / "out", "--workers", 1)
+    assert (ran.code, ran.err) == (0, "")
+    rows = ds.dataset(tmp_path / "out").to_table().to_pylist()
+    assert sorted(Path(row["path"]).name for row in rows) == ["0?.png", "1.png", "2.png"]
+
+
+def test_two_runs_do_not_share_a_folder(cli: Cli, tmp_path: Path, photos: Path) -> None:
+    with folder_lock(tmp_path / "out", "batch"):
+        half = tmp_path / "out" / ".bcpnet-0123456789abcdef.parquet"
+        half.write_bytes(b"half")
+        ran = cli("batch", photos, "--out", tmp_path / "out")
+        assert half.exists()
+    assert ran.code == 2
+    assert "another batch (process" in ran.err
+    assert_one_line(ran.err)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals of that kind")

@@ -213,7 +213,7 @@ ROWS = [
     Row("address of another kind", "data camvid --root {out} --base-url ftp://x", 2, ("ftp://x", "http")),
     Row("a root of other things", "data camvid --root {bad}/camvid", 1, ("{bad}/camvid", "new folder")),
     Row("unknown backend", "benchmark --weights {bad}/good.onnx --backends tensorrt", 2, ("tensorrt",)),
-    Row("no frames to time", "benchmark --weights {bad}/good.onnx --sizes 32x32 --frames 0", 2, ("nothing to time",)),
+    Row("no frames", "benchmark --weights {bad}/good.onnx --sizes 32x32 --frames 0", 2, ("--frames 0", "at least 1")),
     Row("save without a video", "benchmark --weights {bad}/good.onnx --save classmap", 2, ("--video",)),
     Row("no weights", "benchmark --weights --sizes 32x32", 2, ("no --weights",)),
     Row("networks with a video", "benchmark --video {bad}/good.mp4 --networks bcpnet", 2, ("not with --video",)),

@@ -55,7 +55,7 @@ def test_scaled_to_the_frame() -> None:
 @pytest.mark.parametrize("extra", [[], [(0, float("nan"))], [(0, True)], [(float("inf"), 1)], [None]])
 def test_what_is_no_polygon(points: object, extra: list[object]) -> None:
     for wrong in (points, *([[(0, 0), (9, 0), (9, 9), *extra]] if extra else [])):
-        with pytest.raises(UsageError, match="zone z: need three corners or more, each two numbers"):
+        with pytest.raises(UsageError, match="zone z: need three corners or more, each"):
             Zone("z", wrong, (10, 10))  # type: ignore[arg-type]
 
 

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from bcpnet.errors import InputError
 from bcpnet.storage import files
-from bcpnet.storage.files import atomic_path, real_path, remove_left_behind, remove_unfinished, write_bytes
+from bcpnet.storage.files import (
+    atomic_path,
+    real_path,
+    remove_left_behind,
+    remove_unfinished,
+    require_writable,
+    write_bytes,
+)
 
 LONGEST = 255  # bytes, on most file systems
 
@@ -87,6 +94,9 @@ def test_what_cannot_be_written_is_told_before_the_work(name: str, why: str, tmp
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match=f"(?i)cannot write: .*{why}"), atomic_path(tmp_path / name):
         pytest.fail("too late")
+    with pytest.raises(InputError, match=f"(?i)cannot write: .*{why}"):
+        require_writable(tmp_path / name)
+    require_writable(tmp_path / "new" / "folder" / "file")
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "file").read_bytes() == b"kept"
 

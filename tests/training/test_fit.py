@@ -554,6 +554,9 @@ def test_weights_without_their_state_are_not_written_over(tmp_path: Path) -> Non
     (run / "state.pt").unlink()
     with pytest.raises(UsageError, match="holds the weights of a run"):
         _fit(tiny_recipe(epochs=1), run, val=None)
+    (run / "last.safetensors").rename(run / "best.safetensors")
+    with pytest.raises(UsageError, match="holds the weights of a run"):
+        _fit(tiny_recipe(epochs=1), run, val=None)
 
 
 def test_a_folder_with_a_run_is_not_written_over(finished: tuple[Path, list[Progress]]) -> None:
@@ -586,7 +589,7 @@ def test_what_was_killed_before_its_first_state_starts_afresh(tmp_path: Path) ->
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")  # what PyTorch takes a safetensors file for
-@pytest.mark.parametrize("content", [b"", b"no state\n" * 50, "truncated", "list", "network", "weights"])
+@pytest.mark.parametrize("content", [b"", b"no state\n" * 50, "truncated", "overwritten", "list", "network", "weights"])
 def test_a_broken_state_is_one_clear_line(content: bytes | str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(RunInterruptedError):
@@ -594,6 +597,10 @@ def test_a_broken_state_is_one_clear_line(content: bytes | str, tmp_path: Path) 
     path = run / "state.pt"
     if content == "truncated":
         path.write_bytes(path.read_bytes()[:-500])
+    elif content == "overwritten":  # PyTorch reads it without a word
+        data = path.read_bytes()
+        half = len(data) // 2
+        path.write_bytes(data[:half] + bytes(byte ^ 255 for byte in data[half : half + 64]) + data[half + 64 :])
     elif content == "list":
         torch.save([1, 2], path)
     elif content == "network":
@@ -605,6 +612,21 @@ def test_a_broken_state_is_one_clear_line(content: bytes | str, tmp_path: Path) 
     with pytest.raises(InputError, match=r"state\.pt: cannot resume from it: .") as raised:
         _fit(tiny_recipe(), run, resume=True)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("damage", [b'{"step": 4, "ep', b"\xff\xfe\n", b'{"a": 1}\n', b"[1]\n"])
+def test_a_damaged_history_is_told_before_the_first_step(damage: bytes, tmp_path: Path) -> None:
+    with pytest.raises(RunInterruptedError):
+        _fit(tiny_recipe(), tmp_path, val=None, report=_stop_at(5))
+    history = tmp_path / "history.jsonl"
+    whole = history.read_bytes()
+    history.write_bytes(whole + damage)
+    with pytest.raises(InputError, match=r"history\.jsonl: damaged: mend it, or remove it") as raised:
+        _fit(tiny_recipe(), tmp_path, val=None, resume=True, report=lambda _: pytest.fail("it trains"))
+    assert "\n" not in str(raised.value)
+    history.write_bytes(whole + b"\n")  # an empty line says nothing
+    _fit(tiny_recipe(), tmp_path, val=None, resume=True)
+    assert [line["step"] for line in _history(tmp_path)] == [4, 8]
 
 
 def test_a_broken_recipe_is_one_clear_line(tmp_path: Path) -> None:

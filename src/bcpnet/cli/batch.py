@@ -24,6 +24,7 @@ from bcpnet.prediction.batch.work import Done, GivenUp, Work
 from bcpnet.prediction.tables import Output
 from bcpnet.segmenter import load
 from bcpnet.storage.files import remove_left_behind
+from bcpnet.storage.folder_lock import folder_lock
 from bcpnet.weights import resolve, shipped
 
 _TOLD_ERRORS = 10  # the first of a shard each; all are rows
@@ -36,8 +37,8 @@ class Batch:
     bcpnet batch photos/ drives/*.mp4 --out results
     bcpnet batch "s3://archive/2026/**/*.tar" --out s3://results/2026 --engine ray
 
-    A second run with the same --out does only what is not done yet, so that an interrupted run goes on. What cannot be
-    read is a row with an error, and makes the exit code 1.
+    A second run with the same --out does only what is not done yet, by the names of the inputs, so that an interrupted
+    run goes on. What cannot be read is a row with an error, and makes the exit code 1.
 
     Attributes:
         inputs: images, videos, tar files (WebDataset), Parquet files with a column of image bytes, folders and globs of
@@ -72,7 +73,7 @@ def run(options: Batch) -> int:
     load(weights, size_hw=size_hw, threads=1)  # what is wrong with them is told before anything is started
     digest = hashlib.sha256(resolve(weights, ".onnx").read_bytes()).hexdigest()
     work = Work(full_name(options.out), digest, weights, options.output, size_hw)
-    with Status() as status, _without_parts(options.out):
+    with Status() as status, _alone_in(options.out):
         status.show("looking for images and videos")
         items = find_items(options.inputs)
         units, before = units_left(work.out, items, work.settings)
@@ -104,16 +105,17 @@ def run(options: Batch) -> int:
 
 
 @contextmanager
-def _without_parts(out: str) -> Iterator[None]:
-    """Removes the half-written files of killed processes, before and after."""
-    folders = [] if "://" in out else [Path(out)]
-    try:
-        for folder in folders:
-            remove_left_behind(folder, [".parquet"])
+def _alone_in(out: str) -> Iterator[None]:
+    """Keeps other runs out of a folder of this machine, and removes half-written files before and after."""
+    if "://" in out:
         yield
-    finally:
-        for folder in folders:
-            remove_left_behind(folder, [".parquet"])
+        return
+    with folder_lock(Path(out), "batch"):
+        remove_left_behind(Path(out), [".parquet"])
+        try:
+            yield
+        finally:
+            remove_left_behind(Path(out), [".parquet"])
 
 
 def _results(options: Batch, work: Work, units: list[Unit]) -> Generator[Done | GivenUp, None, None]:

@@ -89,6 +89,8 @@ def run(options: Benchmark) -> int:
         raise UsageError("several --weights: not with --classes or --video")
     if options.networks and options.weights != Benchmark.weights:
         raise UsageError("--networks have random weights: not with --weights")
+    if options.frames < 1:
+        raise UsageError(f"--frames {options.frames}: need at least 1")
     if options.what == "stability":
         return _stability(options)
     if options.video is None:

@@ -16,7 +16,7 @@ from bcpnet.data.check_page import page, share, verdict
 from bcpnet.data.files import FileDataset
 from bcpnet.errors import InputError, UsageError
 from bcpnet.pipeline import divide_threads
-from bcpnet.storage.files import write_bytes
+from bcpnet.storage.files import require_writable, write_bytes
 
 _FILES, _SIZES = 3, 5  # on the screen: of a problem, of a split
 _IGNORED = "do not count"
@@ -51,6 +51,9 @@ class DataCheck:
 def run(options: DataCheck) -> int:
     """Checks and prints; returns 1 where there are errors."""
     require_apart([options.json, options.html], [options.root])
+    for path in (options.json, options.html):
+        if path is not None:
+            require_writable(path)
     splits = _open(options)
     workers, _ = divide_threads(options.threads, None)
     with Status() as status:

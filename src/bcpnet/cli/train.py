@@ -16,7 +16,7 @@ from bcpnet.cli.data_check import quick_check
 from bcpnet.data import DATASETS, Dataset, open_dataset
 from bcpnet.data.seen import seen, split_name
 from bcpnet.errors import UsageError
-from bcpnet.training.history import last_evaluation
+from bcpnet.training.history import best_evaluation, last_evaluation
 from bcpnet.training.memory import keep_memory
 from bcpnet.training.recipes import RECIPES, Recipe, recipe
 from bcpnet.training.resume import check_run, saved_recipe
@@ -139,6 +139,10 @@ def run(options: Train) -> int:
         print(_scores(last))
         print(f"sample pictures in {options.out / 'samples'}")
     print(f"weights in {options.out / 'last.safetensors'}, curve in {options.out / 'history.jsonl'}")
+    best = best_evaluation(options.out)
+    if best is not None:
+        told = f"highest val mIoU {100 * best['miou']:.2f} %, after epoch {best['epoch']}"
+        print(f"{told}: best.safetensors. A score that weights were chosen by is optimistic")
     return 0
 
 

@@ -26,7 +26,7 @@ from bcpnet.prediction.videos import Videos
 from bcpnet.segmenter import Segmentation, Segmenter
 from bcpnet.storage.files import real_path
 
-_IS_A_SOURCE = "is a source and would be overwritten: choose another --out"
+_IS_A_SOURCE = "is a source and would be overwritten: write elsewhere"
 _LIVE_UNIT_S = Fraction(1, 90_000)
 _EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; others are videos then
 
@@ -117,12 +117,15 @@ def predict(
     Raises:
         Stopped: for KeyboardInterrupt where videos are kept.
         UsageError: two results, or a result and a source, share a file, as far as is known before the first frame.
-        InputError: nothing can be written in the folder of `outputs`.
+        InputError: nothing can be written in the folder of `outputs`, or a file of another program lies in the place of
+            the one overlay.
     """
     files = frozenset(real_path(item.path) for item in items if item.source is None)
     run = _Run(segmenter, outputs, cut, files, describe, sink, check)
     if outputs.kinds or outputs.video_kinds or outputs.cityscapes:
         outputs.check_folder()
+    if outputs.overlay_path is not None:
+        outputs.keep_foreign(outputs.overlay_path)
     run.check_targets(items)
     source = items[0].source if items else None
     taken = frames(items, cut)

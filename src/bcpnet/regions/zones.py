@@ -18,6 +18,7 @@ from bcpnet.storage.yaml_file import SchemaError, load_yaml, plain, shown
 _Point = tuple[float, float]
 
 _FARTHEST = 1e6  # pixels, of a corner
+_POLYGON = f"three corners or more, each [x, y] in pixels, less than {_FARTHEST:g} from the corner"
 _SIZE = re.compile(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})")
 
 
@@ -39,7 +40,7 @@ class Zone:
     def __post_init__(self) -> None:
         """Raises UsageError where there are fewer than three points, or one is no pair of finite numbers."""
         if not _is_polygon(self.points):
-            raise UsageError(f"zone {self.name}: need three corners or more, each two numbers, x and y")
+            raise UsageError(f"zone {self.name}: need {_POLYGON}")
         object.__setattr__(self, "points", tuple((float(x), float(y)) for x, y in self.points))  # one that hashes
 
     def mask(self, size_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -104,7 +105,7 @@ def _zone(name: object, points: object, size_hw: tuple[int, int]) -> Zone:
     if not isinstance(name, str) or not name:
         raise SchemaError(f"zones.{plain(name)}", "need a name that is a text")
     if not _is_polygon(points):
-        raise SchemaError(f"zones.{plain(name)}", "need three corners or more, each [x, y] in pixels")
+        raise SchemaError(f"zones.{plain(name)}", f"need {_POLYGON}")
     return Zone(name, points, size_hw)
 
 

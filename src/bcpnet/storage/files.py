@@ -48,6 +48,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _unfinished.discard(temporary)
 
 
+def require_writable(path: Path) -> None:
+    """Before long work: raises InputError where its result, `path`, cannot be written. Leaves nothing behind."""
+    path = Path(path).absolute()
+    folder = next(part for part in path.parents if os.path.lexists(part))
+    try:
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder")
+        _require_writable(path)
+        probe = folder / f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+
+
 def _require_writable(path: Path) -> None:
     """Raises OSError where the rename would fail, before the work and not after, or replace a device or a pipe."""
     with suppress(FileNotFoundError):

@@ -17,6 +17,7 @@ from bcpnet.data.base import Dataset
 from bcpnet.data.files import FileDataset
 from bcpnet.data.unlabelled import Unlabelled
 from bcpnet.errors import UsageError
+from bcpnet.storage.folder_lock import folder_lock
 from bcpnet.training.batches import Batches, Examples, RunSampler
 from bcpnet.training.initial_weights import calibration_images, make_network
 from bcpnet.training.interrupts import interrupts
@@ -26,7 +27,6 @@ from bcpnet.training.processes import any_process, clear_failures
 from bcpnet.training.recipe import Recipe
 from bcpnet.training.resume import check_run
 from bcpnet.training.run_folder import SOFT_LABELS, data_of, end_epoch, metadata_of, open_run, save
-from bcpnet.training.run_lock import run_lock
 from bcpnet.training.soft_labels import soft_labels_of
 from bcpnet.training.step import optimizer_step
 from bcpnet.training.validate import validate
@@ -107,7 +107,7 @@ def fit(
     check_run(recipe, run, resume)
     _check_data(train, val)
     fabric = _launch(recipe, devices, accelerator)
-    with clear_failures(fabric), run_lock(run) if fabric.is_global_zero else nullcontext():
+    with clear_failures(fabric), folder_lock(run, "training") if fabric.is_global_zero else nullcontext():
         if fabric.is_global_zero:  # by now another training may have been there
             check_run(recipe, run, resume)
         trained = _train(fabric, recipe, train, val, run, resume, report)

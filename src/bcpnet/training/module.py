@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import zipfile
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,7 @@ class Trained:
 
     def load(self, path: Path, data: str) -> None:
         """Restores what `save` wrote. Raises InputError for a missing or broken file, or one of other data."""
+        _require_whole(path)
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             before = state.get("data", data)
@@ -183,6 +185,23 @@ class Trained:
             ) from error
         except damage("torch") as error:  # the file may hold anything
             raise InputError(f"{path}: cannot resume from it: {_line(error)}") from error
+
+
+def _require_whole(path: Path) -> None:
+    """Raises InputError where bytes of the file have changed: torch.load does not look at the checksums in it."""
+    if not path.exists():
+        return  # which `load` tells
+    then = f"train on from the last weights: --pretrained {path.parent} --out NEW"
+    damaged = f"{path}: cannot resume from it: damaged; {then}"
+    try:
+        with zipfile.ZipFile(path) as file:
+            name = file.testzip()
+    except damage("zipfile") as error:
+        raise InputError(damaged) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot read: {error.strerror or error}") from error
+    if name is not None:
+        raise InputError(damaged)
 
 
 def _line(error: Exception) -> str:

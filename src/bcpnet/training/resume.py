@@ -33,7 +33,7 @@ def check_run(recipe: Recipe, run: Path, resume: bool) -> None:
             raise UsageError(
                 f"{run} already holds a run: go on with `bcpnet train --resume {run}`, or choose another --out"
             )
-        if (run / "last.safetensors").exists():
+        if any((run / name).exists() for name in ("last.safetensors", "best.safetensors")):
             raise UsageError(f"{run} holds the weights of a run: choose another --out, or remove them")
         return
     before, now = (json.loads(one.with_absolute_paths().to_json()) for one in (saved_recipe(run), recipe))

@@ -12,7 +12,7 @@ from bcpnet.media.images import save_image
 from bcpnet.metadata import Metadata
 from bcpnet.networks.checkpoint import save_checkpoint
 from bcpnet.storage.files import real_path, remove_left_behind, write_bytes
-from bcpnet.training.history import record
+from bcpnet.training.history import read_history, record
 from bcpnet.training.module import Trained
 from bcpnet.training.recipe import Recipe
 from bcpnet.training.samples import clear_samples, draw_samples, samples_path
@@ -24,10 +24,15 @@ _FILES = ("recipe.json", "history.jsonl", "best.safetensors", "last.safetensors"
 
 
 def open_run(recipe: Recipe, run: Path, resume: bool) -> None:
-    """Makes the folder, writes recipe.json, clears what a killed run left. Raises InputError where that cannot be."""
+    """Makes the folder, writes recipe.json, clears what a killed run left.
+
+    Raises InputError where that cannot be, or where the history that is there is damaged.
+    """
     write_bytes(run / "recipe.json", recipe.to_json().encode())
     remove_left_behind(run, sorted({Path(name).suffix for name in _FILES}))
-    if not resume:  # a run killed before it saved a state may have left its history
+    if resume:
+        read_history(run)  # that it is damaged is told now, not at the end of an epoch
+    else:  # a run killed before it saved a state may have left its history
         (run / "history.jsonl").unlink(missing_ok=True)
     clear_samples(run, resume)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -50,6 +52,16 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not an address that pyarrow reads"):
         find_items(["gopher://here/there"])
     assert list_folder(str(tmp_path / "gone")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_are_found_beside_the_others(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/a\xff.jpg")
+    for name in (odd, f"{tmp_path}/plain.jpg"):
+        Path(name).touch()
+    for source in (f"{tmp_path}", f"{tmp_path}/*.jpg", f"{tmp_path}/**/*.jpg"):
+        assert {item.path for item in find_items([source])} == {odd, f"{tmp_path}/plain.jpg"}
+    assert [item.path for item in find_items([odd])] == [odd]
 
 
 def test_units_hold_each_item_once_and_do_not_depend_on_the_order() -> None:

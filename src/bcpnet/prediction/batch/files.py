@@ -5,6 +5,7 @@ Addresses are plain text, as the stores' own programs have them: "%20" in one me
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -44,17 +45,16 @@ def expand(name: str) -> list[str]:
     """
     name = full_name(name)
     with _told(name):
-        files, path = _opened(name)
-        kind = files.get_file_info(path).type
+        path = _opened(name)[1]
+        kind = _kind(name)
         if kind == FileType.File:
             return [name]
         if kind == FileType.Directory:
-            found = [info.path for info in files.get_file_info(FileSelector(path)) if info.type == FileType.File]
+            found = _files_in(name, path, recursive=False)
         elif magic := _MAGIC.search(path):
             base, pattern = path[: magic.start()].rpartition("/")[0] or "/", _pattern(path)
-            selector = FileSelector(base, recursive="/" in path[magic.start() :], allow_not_found=True)
-            matches = (info for info in files.get_file_info(selector) if info.type == FileType.File)
-            found = [info.path for info in matches if pattern.fullmatch(info.path)]
+            every = _files_in(name, base, recursive="/" in path[magic.start() :])
+            found = [each for each in every if pattern.fullmatch(each)]
         else:
             raise InputError(f"{name}: cannot read: No such file or directory")
     return sorted(_named(name, path) for path in found if not path.rpartition("/")[2].startswith("."))
@@ -118,6 +118,32 @@ def _opened(name: str) -> tuple[FileSystem, str]:
     return files, path
 
 
+def _kind(name: str) -> FileType:
+    files, path = _opened(name)
+    if "://" in name:
+        return files.get_file_info(path).type
+    # Not pyarrow here and below: it fails on names that are no UTF-8.
+    here = Path(path)
+    return FileType.File if here.is_file() else FileType.Directory if here.is_dir() else FileType.NotFound
+
+
+def _files_in(like: str, folder: str, recursive: bool) -> list[str]:
+    """Paths of the files in a folder of the file system that `like` names; none where there is no such folder."""
+    if "://" in like:
+        selector = FileSelector(folder, recursive=recursive, allow_not_found=True)
+        return [info.path for info in _opened(like)[0].get_file_info(selector) if info.type == FileType.File]
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found = []
+    for base, folders, names in os.walk(folder, onerror=fail if Path(folder).is_dir() else None, followlinks=True):
+        found += [str(path) for name in names if (path := Path(base, name)).is_file()]
+        if not recursive:
+            folders.clear()
+    return found
+
+
 def _named(like: str, path: str) -> str:
     """The name of what lies at `path` in the file system that `like` names."""
     if "://" not in like:
@@ -147,7 +173,8 @@ def _letters(part: str) -> str:
 
 @contextmanager
 def _told(name: str, doing: str = "read") -> Iterator[None]:
+    failures: tuple[type[Exception], ...] = (*damage("pyarrow"), UnicodeError)  # the latter for names that are no UTF-8
     try:
         yield
-    except damage("pyarrow") as error:  # also what a damaged Parquet file gives
+    except failures as error:  # also what a damaged Parquet file gives
         raise InputError(f"{name}: cannot {doing}: {reason(error)}") from error

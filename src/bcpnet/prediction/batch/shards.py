@@ -92,11 +92,17 @@ def _items_of(name: str, settings: object) -> list[Item]:
     return [Item(*item) for item in about["items"]]
 
 
+def _in_utf8(row: Row) -> Row:
+    """A path may hold bytes that are none: "?" in their place."""
+    texts = {name: row[name].encode(errors="replace").decode() for name in ("path", "error") if row.get(name)}
+    return {**row, **texts}
+
+
 def _write(path: Path, schema: pa.Schema, rows: Iterable[Row]) -> None:
     try:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             source = iter(rows)
             while group := list(islice(source, _ROW_GROUP)):
-                writer.write_table(pa.Table.from_pylist(group, schema))
+                writer.write_table(pa.Table.from_pylist([_in_utf8(row) for row in group], schema))
     except pa.ArrowException as error:
         raise InputError(f"{path}: cannot write: {error}") from error

@@ -1,4 +1,4 @@
-"""Only one training at a time in a folder, whatever ended the one before."""
+"""Only one program at a time in a folder, whatever ended the one before."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from bcpnet.errors import InputError, UsageError
-from bcpnet.training import run_lock as module
-from bcpnet.training.run_lock import run_lock
+from bcpnet.storage import folder_lock as module
+from bcpnet.storage.folder_lock import folder_lock
 
 _HOLD = """
 import os, sys
 from pathlib import Path
-from bcpnet.training.run_lock import run_lock
-with run_lock(Path(sys.argv[1])):
+from bcpnet.storage.folder_lock import folder_lock
+with folder_lock(Path(sys.argv[1]), "training"):
     child = os.fork() if "fork" in sys.argv else 1
     if child == 0:
         print("forked", os.getpid(), flush=True)
@@ -53,33 +53,33 @@ def test_another_process_is_kept_out_until_the_end(tmp_path: Path) -> None:
         for _ in range(2):
             with (
                 pytest.raises(UsageError, match=rf"another training \(process {other.pid} on .*\) writes") as caught,
-                run_lock(run),
+                folder_lock(run, "training"),
             ):
                 pass
         assert "--out" in str(caught.value)
-        with run_lock(tmp_path / "other"):  # that folder alone
+        with folder_lock(tmp_path / "other", "training"):  # that folder alone
             pass
-    with run_lock(run):
+    with folder_lock(run, "training"):
         (run / "result").touch()
     assert list(run.iterdir()) == [run / "result"]
 
 
 def test_where_nothing_came_of_it_no_folder_stays(tmp_path: Path) -> None:
-    with run_lock(tmp_path / "new" / "run"):
+    with folder_lock(tmp_path / "new" / "run", "training"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_this_process_is_kept_out_too(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "run")
-    with run_lock(tmp_path / "run"):
+    with folder_lock(tmp_path / "run", "training"):
         for same in ("run", "link"):
-            with pytest.raises(UsageError, match=f"process {os.getpid()}"), run_lock(tmp_path / same):
+            with pytest.raises(UsageError, match=f"process {os.getpid()}"), folder_lock(tmp_path / same, "training"):
                 pass
         command = [sys.executable, "-c", _HOLD, str(tmp_path / "run")]
         ran = subprocess.run(command, input="", capture_output=True, text=True, check=False)
         assert "UsageError" in ran.stderr  # asking here has not given the lock away
-    with run_lock(tmp_path / "run"):
+    with folder_lock(tmp_path / "run", "training"):
         pass
 
 
@@ -90,22 +90,22 @@ def test_a_killed_process_blocks_nobody(tmp_path: Path) -> None:
         os.kill(other.pid, signal.SIGKILL)
         other.wait()
         assert (tmp_path / ".lock").read_text().startswith(f"process {other.pid} ")
-        with run_lock(tmp_path):
+        with folder_lock(tmp_path, "training"):
             pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_was_left_means_nothing(tmp_path: Path) -> None:
     (tmp_path / ".lock").write_bytes(b"\xff process 1\nof old" * 1000)
-    with run_lock(tmp_path):
+    with folder_lock(tmp_path, "training"):
         assert (tmp_path / ".lock").read_text().startswith(f"process {os.getpid()} on ")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_error_gives_it_up(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), run_lock(tmp_path):
+    with pytest.raises(ZeroDivisionError), folder_lock(tmp_path, "training"):
         _ = 1 / 0
-    with run_lock(tmp_path):
+    with folder_lock(tmp_path, "training"):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_file_system_without_locks(number: int, tmp_path: Path, monkeypatch: p
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(module.fcntl, "lockf", refuse)
-    with run_lock(tmp_path):
+    with folder_lock(tmp_path, "training"):
         pass
 
 
@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "run" / ".lock").mkdir(parents=True)
     (tmp_path / "loop").symlink_to("loop")
     for run in ("file", "file/run", "run", "loop", "loop/run"):
-        with pytest.raises(InputError, match="cannot write"), run_lock(tmp_path / run):
+        with pytest.raises(InputError, match="cannot write"), folder_lock(tmp_path / run, "training"):
             pass
 
 
@@ -135,11 +135,11 @@ def test_many_at_once_never_share_it(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from bcpnet.errors import UsageError
-from bcpnet.training.run_lock import run_lock
+from bcpnet.storage.folder_lock import folder_lock
 run, number, done = Path(sys.argv[1]), Path(sys.argv[2]), 0
 while done < 20:
     try:
-        with run_lock(run):
+        with folder_lock(run, "training"):
             number.write_text(str(int(number.read_text()) + 1))
             done += 1
     except UsageError:

@@ -1,4 +1,4 @@
-"""One training at a time in the folder of a run."""
+"""One program at a time that writes into a folder."""
 
 from __future__ import annotations
 
@@ -25,27 +25,33 @@ _HELD: set[Path] = set()
 
 
 @contextmanager
-def run_lock(run: Path) -> Iterator[None]:
-    """Keeps other trainings, of any process and machine that sees the folder, out of `run` while the block runs.
+def folder_lock(folder: Path, what: str) -> Iterator[None]:
+    """Keeps others that lock it, of any process and machine that sees it, out of `folder` while the block runs.
+
+    Missing folders are made, and removed again if nothing came of them.
 
     The system holds the lock, and drops it when the process ends, whatever ended it. The file `.lock`, which a killed
     process leaves, says who had it and blocks nobody. Where a file system has no locks, nobody is kept out.
 
+    Args:
+        folder: to write into.
+        what: does so, in a word, for messages: "training".
+
     Raises:
-        UsageError: another training has it.
+        UsageError: another one has it.
         InputError: the folder cannot be written.
     """
-    key = real_path(run)
+    key = real_path(folder)
     if key in _HELD:
-        raise _taken(run, f"process {os.getpid()}")
-    path = run / _NAME
-    new = [folder for folder in (run, *run.parents) if not folder.exists()]
+        raise _taken(folder, what, f"process {os.getpid()}")
+    path = folder / _NAME
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         file = _locked(path)
         if file is None:
-            raise _taken(run, _who(path))
+            raise _taken(folder, what, _who(path))
     except OSError as error:
-        raise InputError(f"{run}: cannot write: {error.strerror or error}") from error
+        raise InputError(f"{folder}: cannot write: {error.strerror or error}") from error
     _HELD.add(key)
     with suppress(OSError):  # a disk that is full will be told of by what needs it
         os.ftruncate(file, 0)
@@ -58,14 +64,14 @@ def run_lock(run: Path) -> Iterator[None]:
             os.close(file)
         with suppress(OSError):
             path.unlink()
-            for folder in new:  # where nothing came of it
-                folder.rmdir()
+            for each in new:  # where nothing came of it
+                each.rmdir()
         if sys.platform != "win32":
             os.close(file)
 
 
-def _taken(run: Path, who: str) -> UsageError:
-    return UsageError(f"{run}: another training ({who}) writes there: wait for its end, or choose another --out")
+def _taken(folder: Path, what: str, who: str) -> UsageError:
+    return UsageError(f"{folder}: another {what} ({who}) writes there: wait for its end, or choose another --out")
 
 
 def _who(path: Path) -> str:
