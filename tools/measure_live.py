@@ -4,8 +4,9 @@
 
 Serves a street of 1080p over RTSP on this machine, 30 frames a second in H.264 (`tools/rtsp_server.py`, which see for
 what it needs), and segments it with the weights `camvid`, as `bcpnet predict rtsp://... --save` does. Every frame
-carries its number in its pictures, so that its age counts from when the server sent it, not only from when it was
-received. Memory is the resident set of this process. The server takes a few percent of a core, which is not left out.
+carries its number in its pictures, so that its age counts from when the server sent it, not only from when its first
+byte was received. Memory is the resident set of this process. The server takes a few percent of a core, which is not
+left out.
 """
 
 from __future__ import annotations

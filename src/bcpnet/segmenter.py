@@ -22,6 +22,7 @@ from bcpnet.frames.turns import with_turns as with_turns
 from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.labels import ClassSet
 from bcpnet.media.images import read_image
+from bcpnet.media.live.address import parse_address
 from bcpnet.pipeline import ordered_map
 from bcpnet.segmentation import Segmentation as Segmentation  # which used to be here
 
@@ -176,7 +177,8 @@ class Segmenter:
 
         Args:
             frames: arrays, which are copied as they are taken, so that the source may fill one array anew for each
-                frame; or the path of a video, of a folder of images and videos, or a glob.
+                frame; or the path of a video, of a folder of images and videos, or a glob; or what names a live source,
+                as `bcpnet.open_source` takes it.
             workers: frames worked on at once.
             channels: of all frames, as `__call__` says.
             smooth: the frames are those of one video or camera, in order: smooth the results over time, along the
@@ -186,12 +188,19 @@ class Segmenter:
             InputError, UsageError: as `__call__`, at the frame's place; or a file of a path cannot be read.
         """
         if isinstance(frames, (str, Path)):
-            from bcpnet.media.sources import stream_frames  # loads FFmpeg
+            from bcpnet.media.live.results import live_results  # loads FFmpeg
+            from bcpnet.media.sources import stream_frames
 
             _require_rgb(channels)
-            source: Iterator[Frame] = stream_frames(frames)
-        else:
-            source = _copies(frames)
+            address = parse_address(frames)
+            if address is not None:
+                return live_results(address, lambda images: self._results(images, workers, channels, smooth))
+            return self._results(stream_frames(frames), workers, channels, smooth)
+        return self._results(_copies(frames), workers, channels, smooth)
+
+    def _results(
+        self, source: Iterator[Frame], workers: int, channels: Channels, smooth: bool
+    ) -> Generator[Segmentation, None, None]:
         if not smooth:
             return ordered_map(partial(self, channels=channels), source, workers)
         smoother = Smoother()

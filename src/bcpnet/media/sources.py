@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 from bcpnet.errors import InputError
 from bcpnet.media.images import is_marked_picture, read_image, save_class_map, save_image
-from bcpnet.media.live.address import parse_address
-from bcpnet.media.live.open import source_of
 from bcpnet.media.live.source import Source, SourceFrame
 from bcpnet.media.video import (
     ALL,
@@ -193,16 +191,11 @@ def read_picture(path: str | Path) -> npt.NDArray[np.uint8]:
 
 
 def stream_frames(source: str | Path) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a video or a live source, or the images of a folder or glob, as `find_media` finds them.
+    """The frames of a video, or the images of a folder or glob, as `find_media` finds them.
 
     Raises:
         InputError: nothing is there, or a file cannot be read; the frames before it come first.
     """
-    address = parse_address(source)
-    if address is not None:
-        with source_of(address) as live:
-            yield from (frame.image for frame in live)
-        return
     for frame in frames(find_media([source])):
         if isinstance(frame, BadFrame):
             raise InputError(str(frame.error))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -36,15 +36,13 @@ def results_of(
         with closing(ordered_map(work, frames, workers, check)) as results:
             yield results
         return
-    free: SimpleQueue[None] = SimpleQueue()
-    for _ in range(workers):
-        free.put(None)
+    free = threading.Semaphore(workers)
 
     def work_and_free(frame: T) -> R:
         try:
             return work(frame)
         finally:
-            free.put(None)
+            free.release()
 
     def check_and_stop() -> None:
         try:
@@ -61,12 +59,10 @@ def results_of(
             source.stop()
 
 
-def _in_turn(frames: Generator[T, None, None], free: SimpleQueue[None], source: Source) -> Iterator[T]:
+def _in_turn(frames: Generator[T, None, None], free: threading.Semaphore, source: Source) -> Iterator[T]:
     try:
         while not source.is_stopped:
-            try:
-                free.get(timeout=_CHECK_S)
-            except Empty:
+            if not free.acquire(timeout=_CHECK_S):
                 continue
             frame = next(frames, None)
             if frame is None:

@@ -29,7 +29,8 @@ from PIL import Image
 
 import bcpnet
 from bcpnet.errors import InputError, UsageError
-from bcpnet.media.sources import stream_frames
+from bcpnet.media.live.address import parse_address
+from bcpnet.media.live.open import source_of
 
 
 def test_every_frame_of_motion_jpeg() -> None:
@@ -143,11 +144,40 @@ def test_files_and_folders_are_sources_too(tmp_path: Path) -> None:
         bcpnet.open_source(path, policy="newest")
 
 
-def test_a_path_of_segmenter_stream_may_be_live() -> None:
-    with http_server(lambda handler: send_mjpeg(handler, paced(30, 100))) as url:
-        frames = stream_frames(url)
-        assert next(frames).shape == (48, 96, 3)
-        frames.close()
+@pytest.mark.parametrize("smooth", [False, True])
+def test_closing_segmenter_stream_does_not_wait_for_the_next_frame(smooth: bool) -> None:
+    """Which would come with a second connection."""
+    done, connections = threading.Event(), []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        connections.append(handler.path)
+        send_mjpeg(handler, itertools.chain(paced(3, 50), _nothing_until(done)))
+
+    try:
+        with http_server(answer) as url:
+            results = bcpnet.load("camvid", threads=1, size_hw=(32, 64)).stream(f"{url}/street", smooth=smooth)
+            assert next(results).class_map.shape == (48, 96)
+            results.close()
+            assert connections == ["/street"]
+            done.set()
+    finally:
+        done.set()
+
+
+def test_a_source_stopped_while_it_is_opened() -> None:
+    done = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        del handler
+        source.stop()
+        done.wait(60)
+
+    with http_server(answer) as url:
+        address = parse_address(url)
+        assert address is not None
+        source = source_of(address)
+        assert list(source) == []
+        done.set()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from bcpnet.errors import UsageError
 PIPE = "-"
 _LONGEST_STEM = 60
 _WEB = "http,https,httpproxy,tls,tcp,crypto"  # crypto decrypts the segments of HLS
-_RTSP = {"rtsp_flags": "prefer_tcp", "allowed_media_types": "video"}
+_RTSP = {
+    "rtsp_flags": "prefer_tcp",
+    "allowed_media_types": "video",
+    "fflags": "noparse",  # gives parts of frames; see access_units.py
+}
 
 # Scheme -> the protocols that FFmpeg may use for it, whatever a playlist or a server names, and options of its own.
 _SCHEMES: dict[str, tuple[str, dict[str, str]]] = {

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -14,44 +13,54 @@ T = TypeVar("T")
 _CHECK_S = 0.1
 
 
+class _Bell:
+    """One thread rings, one other waits for it; many rings at once are one. Each is a single step of Python's.
+
+    A lock, since SimpleQueue.get(timeout=...) of Python 3.11 waits for ever where a signal comes as its time ends.
+    """
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        if self._lock.locked():
+            self._lock.release()
+
+    def wait(self, seconds: float) -> None:
+        self._lock.acquire(timeout=max(0.0, seconds))
+
+
 class Handoff(Generic[T]):
     """From one giver to one taker. Either waits for the other in steps of 0.1 s, and leaves once `is_over` says so.
 
-    Only what is a single step for a thread is used, SimpleQueue's and deque's: Ctrl-C in the taker's thread leaves no
-    lock taken.
+    Only what is a single step for a thread is used, a lock's and deque's: Ctrl-C in either thread leaves no lock taken.
     """
 
     def __init__(self, is_over: Callable[[], bool], room: int | None = None, newest: bool = False) -> None:
         """Made for `room` things, after which the giver waits; None = any number; `newest` = one, the last given."""
         self._is_over = is_over
         self._things: deque[T] = deque(maxlen=1 if newest else None)
-        self._come: SimpleQueue[None] = SimpleQueue()  # holds something where the taker has something to look at
-        self._room: SimpleQueue[None] | None = None if room is None else SimpleQueue()
-        for _ in range(room or 0):
-            self.make_room()
+        self._room = float("inf") if room is None else room
+        self._given, self._taken = _Bell(), _Bell()
         self._error: Exception | None = None
         self._is_ended = False
 
-    def make_room(self) -> None:
-        """For one thing more."""
-        if self._room is not None:
-            self._room.put(None)
-
     def give(self, thing: T, check: Callable[[], None] | None = None) -> None:
         """Hands `thing` over, or drops it where it is over; `check` is called while it waits, and may raise."""
-        while self._room is not None and not self._is_over():
+        while not self._is_over():
             if check is not None:
                 check()
-            with suppress(Empty):
-                self._room.get(timeout=_CHECK_S)
-                break
-        self._things.append(thing)
-        self._wake()
+            if len(self._things) < self._room:
+                self._things.append(thing)
+                self._given.ring()
+                return
+            self._taken.wait(_CHECK_S)
 
     def end(self, error: Exception | None = None) -> None:
         """Nothing more comes; `error` is raised by `take` after the last thing."""
         self._error, self._is_ended = error, True
-        self._wake()
+        self._given.ring()
 
     def take(self, until_s: float = float("inf")) -> T | None:
         """The next thing; None at the end, where it is over, and at `until_s` on the clock of `time.monotonic`."""
@@ -64,10 +73,9 @@ class Handoff(Generic[T]):
                     self._raise_error()
                     return None
             else:
-                self.make_room()
+                self._taken.ring()
                 return thing
-            with suppress(Empty):
-                self._come.get(timeout=max(0.0, min(_CHECK_S, until_s - time.monotonic())))
+            self._given.wait(min(_CHECK_S, until_s - time.monotonic()))
         return None
 
     def oldest(self) -> T | None:
@@ -86,14 +94,9 @@ class Handoff(Generic[T]):
             except IndexError:  # taken meanwhile
                 break
             count += 1
-            self.make_room()
         return count
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
-
-    def _wake(self) -> None:
-        if self._come.empty():
-            self._come.put(None)

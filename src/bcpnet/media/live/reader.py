@@ -14,6 +14,7 @@ from av.packet import Packet
 
 from bcpnet.errors import InputError
 from bcpnet.media.live.address import Address
+from bcpnet.media.live.arrivals import Arrival, arrivals
 from bcpnet.media.live.connect import Connection, connect, told
 from bcpnet.media.live.handoff import Handoff
 from bcpnet.media.live.received import Received
@@ -22,14 +23,15 @@ from bcpnet.storage.damaged import damage
 
 _LONGEST_WAIT_S = 0.5  # of a packet; then the decoder is too slow, and goes on at the next key frame
 _CATCHING_UP_S = 1.0  # at most, after connecting: what came while FFmpeg looked at the stream is old
+_SKIPPING_S = 0.1  # at most, where newer ones wait for the decoder
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
 _ROOM = 32  # packets, where every frame is taken
 _MOST_ARRIVALS = 64
 
 
-class _Arrival(NamedTuple):
-    packet: Packet[VideoStream]
-    at_s: float
+class _Queued(NamedTuple):
+    arrival: Arrival
+    queued_s: float
     is_after_gap: bool
 
 
@@ -68,7 +70,7 @@ class Reader:
         Raises:
             InputError: what is no live source broke off.
         """
-        return self._frames.take(until_s)
+        return None if self.is_stopped else self._frames.take(until_s)
 
     def stop(self) -> None:
         """Ends it, from any thread; what waits for a packet ends in its own time."""
@@ -136,65 +138,66 @@ class Reader:
 
     def _read(self, connection: Connection, newest: bool) -> str | None:
         """Receives until the connection ends; returns what was wrong then."""
-        arrivals: Handoff[_Arrival] = Handoff(self._stopped.is_set, room=None if newest else _ROOM)
-        decoder = threading.Thread(target=self._decode, args=(connection, arrivals, newest), name="live decoder")
+        queue: Handoff[_Queued] = Handoff(self._stopped.is_set, room=None if newest else _ROOM)
+        decoder = threading.Thread(target=self._decode, args=(connection, queue, newest), name="live decoder")
         decoder.daemon = True
         decoder.start()
         why = None
         try:
-            self._receive(connection, arrivals, newest)
+            self._receive(connection, queue, newest)
         except damage("av") as error:
             why = told(error)
         finally:
-            arrivals.end()
+            queue.end()
             decoder.join()
             connection.stream.codec_context.flush_buffers()  # as in Decoder.__exit__
             connection.container.close()
         return why
 
-    def _receive(self, connection: Connection, arrivals: Handoff[_Arrival], newest: bool) -> None:
+    def _receive(self, connection: Connection, queue: Handoff[_Queued], newest: bool) -> None:
         is_after_gap = False
         pace = _Pace() if connection.is_paced else None
-        for packet in connection.container.demux(connection.stream):
+        for arrival in arrivals(connection):
             if pace is not None:
-                pace.wait(packet, self._stopped)
+                pace.wait(arrival.packet, self._stopped)
             if self.is_stopped:
                 return
             now_s = time.monotonic()
-            oldest = arrivals.oldest() if newest else None
-            if oldest is not None and now_s - oldest.at_s > _LONGEST_WAIT_S:
-                self._discarded += arrivals.clear()
+            oldest = queue.oldest() if newest else None
+            if oldest is not None and now_s - oldest.queued_s > _LONGEST_WAIT_S:
+                self._discarded += queue.clear()
                 is_after_gap = True
-            if is_after_gap and not packet.is_keyframe:
+            if is_after_gap and not arrival.is_key:
                 self._discarded += 1
                 continue
-            arrivals.give(_Arrival(packet, now_s, is_after_gap))
+            queue.give(_Queued(arrival, now_s, is_after_gap))
             is_after_gap = False
 
-    def _decode(self, connection: Connection, arrivals: Handoff[_Arrival], newest: bool) -> None:
+    def _decode(self, connection: Connection, queue: Handoff[_Queued], newest: bool) -> None:
+        context = connection.stream.codec_context
         clock = _Clock(connection.fps)
         came_s: dict[int | None, float] = {}  # by the packets' times, which their frames have, too
-        caught_up_by_s = time.monotonic() + _CATCHING_UP_S if newest else 0.0
-        while (arrival := arrivals.take()) is not None:
-            if arrival.is_after_gap:
-                connection.stream.codec_context.flush_buffers()
+        skip_until_s = time.monotonic() + _CATCHING_UP_S
+        while (queued := queue.take()) is not None:
+            arrival = queued.arrival
+            if queued.is_after_gap:
+                context.flush_buffers()
                 came_s.clear()
             if len(came_s) > _MOST_ARRIVALS:
                 came_s.clear()
             came_s[arrival.packet.pts] = arrival.at_s
             try:
-                frames = arrival.packet.decode()
+                frames = context.decode(arrival.packet)
             except damage("av"):  # joined in the middle, or a lost packet
                 self._decoded += 1
                 continue
             for frame in frames:
-                assert isinstance(frame, av.VideoFrame)
                 at_s = came_s.pop(frame.pts, arrival.at_s)
                 self._decoded += 1
-                if arrivals.oldest() is None:
-                    caught_up_by_s = 0.0
-                if time.monotonic() >= caught_up_by_s:
-                    self._hand_over(frame, at_s, clock)
+                if newest and queue.oldest() is not None and time.monotonic() < skip_until_s:
+                    continue
+                skip_until_s = time.monotonic() + _SKIPPING_S
+                self._hand_over(frame, at_s, clock)
 
     def _hand_over(self, frame: av.VideoFrame, at_s: float, clock: _Clock) -> None:
         if self._lost_at_s is not None:
