@@ -1,16 +1,12 @@
-"""Block matching: C equals NumPy to the bit, and both find motion that is known."""
+"""Block matching: it finds motion that is known. (test_smoothing_in_c.py compares C with it.)"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from bcpnet import native
-from bcpnet.frames import motion
 from bcpnet.frames.motion import SUBPIXEL, find_motion, grey_pictures
 
 Bytes = npt.NDArray[np.uint8]
@@ -20,34 +16,6 @@ def texture(height: int, width: int, seed: int = 0) -> Bytes:
     """H x W x 3: blots of a few pixels, as smooth as a picture."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 6 + 1, width // 6 + 1, 3)).astype(np.uint8)
     return np.array(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
-
-
-@settings(deadline=None, max_examples=40)
-@given(
-    height=st.integers(32, 150),
-    width=st.integers(32, 150),
-    shift=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
-    noise=st.sampled_from((0, 4, 60)),
-    seed=st.integers(0, 2**31),
-)
-def test_c_equals_numpy(height: int, width: int, shift: tuple[int, int], noise: int, seed: int) -> None:
-    kernels = [handle for level in native.LEVELS if (handle := native.kernels(level)) is not None]
-    if not kernels:
-        pytest.skip("no compiled library")
-    rng = np.random.default_rng(seed)
-    first = texture(height, width, seed)
-    second = np.roll(first, shift, (0, 1)) + rng.normal(0, noise, first.shape)
-    frames = first, np.clip(second, 0, 255).astype(np.uint8)
-    before, now = (motion._pictures_in_numpy(frame) for frame in frames)
-    for frame, expected in zip(frames, (before, now), strict=True):
-        for found, picture in zip(grey_pictures(frame), expected, strict=True):
-            np.testing.assert_array_equal(found, picture)
-    blocks = [-(-side // motion.BLOCK) for side in now.grey.shape]
-    guess = rng.integers(-9, 10, (*blocks, 2)).astype(np.int32)
-    expected_motion = motion._in_numpy(now, before, guess)
-    for handle in kernels:
-        for found, expected_array in zip(motion._in_c(handle, now, before, guess), expected_motion, strict=True):
-            np.testing.assert_array_equal(found, expected_array)
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (2, 4), (-6, 10), (16, -22)])

@@ -1,5 +1,5 @@
-"""Runs small networks, and changed ones that the grammar still takes, with each tensor in memory of its own; and layers
-of 8-bit networks.
+"""Runs small networks, and changed ones that the grammar still takes, with each tensor in memory of its own; layers of
+8-bit networks; and frames to be smoothed.
 
     python tests/native/sanitized_run.py LIBRARY LEVEL [--tensors-too-small]
 
@@ -36,11 +36,14 @@ from small_networks import NETWORKS  # noqa: E402
 
 from bcpnet.backends.native import NativeBackend  # noqa: E402
 from bcpnet.errors import InputError  # noqa: E402
+from bcpnet.frames.blocks import Blocks  # noqa: E402
+from bcpnet.frames.smoothing_in_c import StepInC  # noqa: E402
 from bcpnet.native.int8 import int8_kernels  # noqa: E402
 from bcpnet.native.program import Program  # noqa: E402
 
 CHANGED = 60
 LAYERS = 200
+VIDEOS = 60
 SIZES = ((32, 32), (33, 47), (45, 71))
 ROUND = 16 if not options else -64  # floats behind a tensor
 
@@ -88,6 +91,8 @@ def main() -> None:
     for name in {"avx2": ("avxvnni", "avx2"), "baseline": ("baseline",)}[level]:
         if int8_kernels(name) is not None:
             run_int8_layers(name)
+    for number in range(VIDEOS):
+        smooth_video(np.random.default_rng(number))
     print(ran, refused)
 
 
@@ -100,6 +105,20 @@ def run_int8_layers(name: str) -> None:
         how = ("bytes", "residual", "floats")[number // len(kinds) % 3]
         height, width, channels = any_layer(maker, kinds[number % len(kinds)], how).shape
         maker.run(name, (height, width, channels), ((height + 1) // 2, (width + 2) // 3))
+
+
+def smooth_video(rng: np.random.Generator) -> None:
+    """Frames of any size, with shifts that lead anywhere, and logits that may not be finite."""
+    height, width, stride = rng.integers(32, 150), rng.integers(32, 150), rng.choice((2, 4, 8, 16, 32))
+    shape = int(rng.integers(1, 40)), -(-height // stride), -(-width // stride)
+    step = StepInC(chosen, Blocks((int(height), int(width)), shape))
+    frame = rng.integers(0, 256, (height, width, 3), np.uint8)
+    for _ in range(4):
+        logits = rng.normal(0, 5, shape).astype(np.float32)
+        logits.flat[rng.integers(logits.size)] = rng.choice((np.nan, np.inf, -np.inf))
+        step.arrays["shifts"][:] = rng.integers(-3000, 3000, step.arrays["shifts"].shape)
+        step(frame.copy(), logits)
+        frame = np.roll(frame, rng.integers(-9, 10, 2), (0, 1))
 
 
 def rng_frames(size_hw: tuple[int, int]) -> Any:

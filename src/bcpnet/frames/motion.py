@@ -3,7 +3,7 @@
 Each block tries the shift it had in the frame before; where that does not match, the best one of a search in small
 pictures. It steps to better matches next to it, tries what its neighbours found, and ends between pixels, on a
 parabola. A shift is taken only where it matches better by more than noise does. In whole numbers, so that C
-(native/motion.inc, where that was compiled) and NumPy give the same to the bit.
+(native/motion.inc, which `smoothing` calls where it was compiled) gives the same to the bit.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bcpnet import native
-
 _Bytes = npt.NDArray[np.uint8]
 _Words = npt.NDArray[np.int32]
 
 SUBPIXEL = 16  # shifts are in sixteenths of a grey pixel
 BLOCK = 8  # a block's side in grey pixels, each of which is 2 x 2 pixels of the frame
+COARSE = 4  # a side of the small pictures' pixels in grey pixels
 
 # The same as in native/motion.inc.
-_COARSE = 4
 _COARSE_REACH = 3
 _NOISE = 16
-_DOUBT = 192
+_DOUBT = 512
 _FLAT = 128
 
 
@@ -58,52 +56,13 @@ class Motion(NamedTuple):
 
 
 def grey_pictures(frame: _Bytes) -> Pictures:
-    """Makes both pictures of a frame, H x W x 3 uint8 without gaps in memory, H and W >= 16."""
-    height, width = frame.shape[0] // 2, frame.shape[1] // 2
-    kernels = native.kernels()
-    if kernels is None:
-        return _pictures_in_numpy(frame)
-    pictures = Pictures(np.empty((height, width), np.uint8), np.empty((height // _COARSE, width // _COARSE), np.uint8))
-    library = native.library()
-    assert library is not None  # the kernels are its
-    addresses = [picture.ctypes.data for picture in pictures]
-    if not library.bcpnet_grey_pictures(kernels, frame.ctypes.data, *frame.shape[:2], *addresses):
-        raise MemoryError("making a frame grey")
-    return pictures
-
-
-def find_motion(now: Pictures, before: Pictures, guess: _Words | None = None) -> Motion:
-    """Compares the pictures of two frames of one size; `guess` = the shifts found for the frame before."""
-    blocks = [-(-side // BLOCK) for side in now.grey.shape]
-    if guess is None:
-        guess = np.zeros((*blocks, 2), np.int32)
-    guess = (guess + SUBPIXEL // 2) // SUBPIXEL
-    kernels = native.kernels()
-    return _in_numpy(now, before, guess) if kernels is None else _in_c(kernels, now, before, guess)
-
-
-def _in_c(kernels: int, now: Pictures, before: Pictures, guess: _Words) -> Motion:
-    library = native.library()
-    assert library is not None  # the kernels are its
-    rows, columns, _ = guess.shape
-    motion = Motion(
-        np.empty((rows, columns, 2), np.int32), np.empty((rows, columns), np.int32), np.empty((rows, columns), np.int32)
-    )
-    if not library.bcpnet_find_motion(
-        kernels, *(picture.ctypes.data for picture in (*now, *before)), *now.grey.shape, rows, columns,
-        guess.ctypes.data, *(found.ctypes.data for found in motion),
-    ):  # fmt: skip
-        raise MemoryError("comparing frames")
-    return motion
-
-
-def _pictures_in_numpy(frame: _Bytes) -> Pictures:
+    """Makes both pictures of a frame, H x W x 3 uint8, H and W >= 16."""
     height, width = (side // 2 for side in frame.shape[:2])
     even = frame[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).astype(np.int32)
     grey = (even.sum((1, 3)) @ np.array([1, 2, 1]) + 8) >> 4
-    rows, columns = height // _COARSE, width // _COARSE
-    cells = grey[: rows * _COARSE, : columns * _COARSE].reshape(rows, _COARSE, columns, _COARSE)
-    coarse = (cells.sum((1, 3)) + _COARSE**2 // 2) // _COARSE**2
+    rows, columns = height // COARSE, width // COARSE
+    cells = grey[: rows * COARSE, : columns * COARSE].reshape(rows, COARSE, columns, COARSE)
+    coarse = (cells.sum((1, 3)) + COARSE**2 // 2) // COARSE**2
     return Pictures(grey.astype(np.uint8), coarse.astype(np.uint8))
 
 
@@ -162,10 +121,13 @@ class _Search:
         )
 
 
-def _in_numpy(now: Pictures, before: Pictures, guess: _Words) -> Motion:
-    rows, columns = (np.arange(count, dtype=np.int32) for count in guess.shape[:2])
+def find_motion(now: Pictures, before: Pictures, guess: _Words | None = None) -> Motion:
+    """Compares the pictures of two frames of one size; `guess` = the shifts found for the frame before."""
+    rows, columns = (np.arange(-(-side // BLOCK), dtype=np.int32) for side in now.grey.shape)
+    if guess is None:
+        guess = np.zeros((len(rows), len(columns), 2), np.int32)
     search = _Search(now.grey, before.grey, BLOCK * rows, BLOCK * columns)
-    search.step(guess)
+    search.step((guess + SUBPIXEL // 2) // SUBPIXEL)
     doubted = search.least > _DOUBT
     search.step(_coarse_shifts(now.coarse, before.coarse, rows, columns), doubted)
     for size in (2, 1):
@@ -185,10 +147,10 @@ def _coarse_shifts(now: _Bytes, before: _Bytes, rows: _Words, columns: _Words) -
     """Of two by two blocks: all shifts of up to 3 pixels of the small pictures; zero where these are too small."""
     if min(now.shape) < BLOCK:
         return np.zeros((len(rows), len(columns), 2), np.int32)
-    step = BLOCK // _COARSE
+    step = BLOCK // COARSE
     search = _Search(now, before, step * (rows[::2] - 1), step * (columns[::2] - 1))
     reach = range(-_COARSE_REACH, _COARSE_REACH + 1)
     for y in reach:
         for x in reach:
             search.step(np.array((y, x), np.int32))
-    return _COARSE * search.best[rows // 2][:, columns // 2]
+    return COARSE * search.best[rows // 2][:, columns // 2]

@@ -43,25 +43,22 @@ typedef struct {
     int down_first; /* else rows are resized before columns */
 } Resizing;
 
-/* Two grey pictures of height x width pixels, each with a small copy, COARSE times smaller; and what is found of rows x
-   columns blocks. Shifts, y before x, say where a block was: as a guess in pixels, as found in sixteenths. Sums over a
-   block of differences from where it was, and from its neighbours below and to the right. */
+/* A step of smoothing over time, and what is kept for the next one; frames/smoothing.py has the same in NumPy. What is
+   called before is of the frame before. */
 typedef struct {
-    const uint8_t *grey, *coarse, *grey_before, *coarse_before;
-    int height, width, rows, columns;
-    const int32_t *guess;
-    int32_t *shifts, *differences, *contrasts;
-} Motion;
-
-/* Logits, whose pixels lie side by side, and the smoothed probabilities of the frame before. */
-typedef struct {
-    Logits logits;
-    const float *before; /* classes x height x width */
-    int rows, columns;
-    const int32_t *shifts, *block_rows, *block_columns; /* the block of each row and column of pixels */
-    const float *keep;                                  /* of each block, how much of the past to keep */
-    float pixels[2];                                    /* in a sixteenth of a shift, down and across */
-    float *out;                                         /* as `before` */
+    const uint8_t *frame; /* frame_height x frame_width x 3 */
+    int frame_height, frame_width;
+    uint8_t *grey, *coarse, *grey_before, *coarse_before; /* at half the frame's size, and COARSE times smaller */
+    int rows, columns;                                    /* of blocks; of each block: */
+    int32_t *shifts;                  /* where it was, y before x, in sixteenths of a grey pixel; at first that of before */
+    int32_t *differences, *contrasts; /* sums of differences over the block: from there, and from its neighbours */
+    float *keep;                      /* how much of the past to keep */
+    uint32_t *present, *present_before; /* a bit for each class that is not nearly absent */
+    int classes, height, width;
+    float *logits;                             /* classes x height x width: they become probabilities */
+    const float *before;                       /* probabilities; NULL = no past */
+    const int32_t *block_rows, *block_columns; /* the block of each row and column of logits */
+    float pixels[2];                           /* in a sixteenth of a grey pixel, down and across */
 } Smoothing;
 
 typedef struct {
@@ -72,9 +69,8 @@ typedef struct {
     int (*upsample_argmax)(const Logits *logits, uint8_t *class_map, int out_height, int out_width);
     int (*confidence)(const Confidence *what);
     int (*resize)(const Resizing *what);
-    int (*grey_pictures)(const uint8_t *frame, int height, int width, uint8_t *grey, uint8_t *coarse);
-    int (*find_motion)(const Motion *what);
-    int (*smooth)(const Smoothing *what);
+    int (*smooth_frame)(Smoothing *what, const uint8_t *frame, float *logits);
+    int (*smooth_logits)(const Smoothing *what);
     int (*overlay)(const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels, ptrdiff_t stride, int height,
                    int width, const uint8_t *palette, int weight, uint8_t *out);
     void (*colour_map)(const uint8_t *labels, ptrdiff_t stride, int height, int width, const uint8_t *palette,
