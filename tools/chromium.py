@@ -35,19 +35,25 @@ class Page:
         """Opens an empty tab in a browser that hears `send` and answers in `receive`."""
         self._send, self._receive = send, receive
         self._session: str | None = None
+        self._workers: list[str] = []  # sessions of the page's Web Workers
         self._last = 0
         self.errors: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self.call(f"{domain}.enable")
+        hear_of_workers = {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True}
+        self._ask(self._session, "Target.setAutoAttach", hear_of_workers)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """The answer of the DevTools protocol. Raises RuntimeError where it is an error."""
+        return self._ask(None if method.split(".")[0] in _OF_THE_BROWSER else self._session, method, parameters)
+
+    def _ask(self, session: str | None, method: str, parameters: dict[str, Any]) -> Any:
         self._last += 1
         message: dict[str, Any] = {"id": self._last, "method": method, "params": parameters}
-        if self._session and method.split(".")[0] not in _OF_THE_BROWSER:
-            message["sessionId"] = self._session
+        if session:
+            message["sessionId"] = session
         self._send(message)
         while True:
             answer = self._receive(120)
@@ -67,6 +73,10 @@ class Page:
                 self.errors.append(" ".join(str(a.get("value", a.get("description"))) for a in parameters["args"]))
             case "Log.entryAdded" if parameters["entry"]["level"] == "error":
                 self.errors.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
+            case "Target.attachedToTarget" if parameters["targetInfo"]["type"] == "worker":
+                self._workers.append(parameters["sessionId"])
+            case "Target.detachedFromTarget" if parameters["sessionId"] in self._workers:
+                self._workers.remove(parameters["sessionId"])
 
     def open(self, address: str) -> None:
         """Goes to an address, and waits until the page's own scripts ran."""
@@ -116,6 +126,17 @@ class Page:
         """Puts a file into a file input."""
         node = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
         self.call("DOM.setFileInputFiles", files=[str(path)], objectId=node["result"]["objectId"])
+
+    def collect_garbage(self) -> None:
+        """Lets the page and its workers give back all that nothing refers to any more."""
+        for _ in range(2):  # what the first one finalises is free after the second
+            for session in (self._session, *self._workers):
+                self._ask(session, "HeapProfiler.collectGarbage", {})
+
+    def heap_mib(self) -> float:
+        """JavaScript's objects, and the bytes of its arrays, in the page and its workers."""
+        heaps = [self._ask(session, "Runtime.getHeapUsage", {}) for session in (self._session, *self._workers)]
+        return sum(heap["usedSize"] + heap["backingStorageSize"] for heap in heaps) / (1 << 20)
 
     def memory_mib(self) -> float:
         """Memory of the whole browser without its program files, which other browsers share (Linux)."""

@@ -1,9 +1,10 @@
-"""Times the page in Chromium into one JSON file: milliseconds by stage, and what is downloaded. Two minutes.
+"""Times the page in Chromium into one JSON file: by stage, with a camera, and what is downloaded. Three minutes.
 
     python tools/measure_web.py [--out results/web.json] [--size 360x640] [--frames 200]
 
 Four synthetic streets of that size, at the lines they have, in WebAssembly: with one thread and with two, with `camvid`
-and with `camvid-int8`. Build the page first (make web), and let nothing else run.
+and with `camvid-int8`. Then the page itself with a camera of 60 frames a second at 360x640: how many of them it shows,
+with all that page and browser do beside. Build the page first (make web), and let nothing else run.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import gzip
 import io
 import json
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from chromium import Page, open_page
+from fake_camera import fake_camera
 from page_server import serve_folder
 from PIL import Image
 
@@ -33,6 +37,8 @@ DIST = ROOT / "web" / "dist"
 WEIGHTS = ("camvid", "camvid-int8")
 THREADS = (1, 2)
 STAGES = ("read", "resize", "network", "upsample")
+SHOWN = "Number(document.querySelector('#stage').dataset.frames || 0)"
+CAMERA_FRAMES_PER_SECOND = 60
 LEFT_OUT = 40  # frames at first, while the browser compiles what it runs often
 MIB = 1 << 20
 
@@ -52,6 +58,18 @@ def _percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{q}": round(float(np.percentile(values, q)), 2) for q in (50, 95)}
 
 
+def camera_rate(page: Page, address: str, threads: int, seconds: float) -> dict[str, float]:
+    """Frames a second that the page shows of a camera, by `camvid`."""
+    page.open(f"{address}?threads={threads}")
+    page.wait("document.querySelector('#legend button') !== null")
+    page.click("#camera-first")
+    page.wait(f"{SHOWN} > {LEFT_OUT}", 120)
+    first, began = page.evaluate(SHOWN), time.perf_counter()
+    time.sleep(seconds)
+    shown = page.evaluate(SHOWN) - first
+    return {"threads": threads, "frames_per_second": round(shown / (time.perf_counter() - began), 1)}
+
+
 def download_mib(weights: str) -> dict[str, float]:
     """What a first visit loads to segment on the CPU: as it is, and as servers send it that compress (gzip)."""
     names = ("index.html", "style.css", "icon.svg", "models.json", "ort-wasm-simd-threaded.wasm", "*.js")
@@ -68,6 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "web.json")
     parser.add_argument("--size", default="360x640")
     parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of the camera")
     options = parser.parse_args(arguments)
     if not (DIST / "index.html").is_file():
         sys.exit("the page is not built: make web")
@@ -85,11 +104,18 @@ def main(arguments: list[str] | None = None) -> int:
                 rows.append({"weights": weights, "threads": threads, **measure(page, task)})
                 print(json.dumps(rows[-1]))
         browser = page.call("Browser.getVersion")["product"]
+    with tempfile.TemporaryDirectory() as folder, serve_folder(DIST) as address:
+        camera = []
+        for threads in THREADS:
+            with open_page(*fake_camera(Path(folder), CAMERA_FRAMES_PER_SECOND)) as page:
+                camera.append(camera_rate(page, address, threads, options.seconds))
+                print(json.dumps(camera[-1]))
     packages = json.loads((ROOT / "web" / "package.json").read_text())["dependencies"]
     report = {
         "command": " ".join(["python tools/measure_web.py", *(sys.argv[1:] if arguments is None else arguments)]),
         "size_hw": list(size_hw),
         "rows": rows,
+        "camera": camera,
         "download_mib": {weights: download_mib(weights) for weights in WEIGHTS},
         "browser": browser,
         "packages": packages,

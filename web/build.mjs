@@ -53,7 +53,7 @@ copy(join(web, "icon.svg"));
 copy(join(root, "examples/streets.mp4"), "example.mp4");
 copy(join(root, "LICENSE"));
 const runtimeBytes = statSync(join(runtime, `${RUNTIMES[0]}.wasm`)).size;
-writeFileSync(join(dist, "models.json"), JSON.stringify({ runtimeBytes, weights: WEIGHTS.map(describeWeights) }));
+writeFileSync(join(dist, "models.json"), JSON.stringify({ runtimeBytes, webgpu: true, weights: WEIGHTS.map(describeWeights) }));
 await build({
   entryPoints: [...["app", "worker", "measure"].map((name) => join(web, "src", `${name}.ts`)), join(web, "style.css")],
   outdir: dist,

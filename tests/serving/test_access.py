@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bcpnet.errors import UsageError
 from bcpnet.serving.models import Models
 from bcpnet.serving.page import page_routes
 from bcpnet.serving.service import Access
+from bcpnet.weights import path_of
 
 TOKEN = "0123456789abcdef"
 GUARDED = ["/v1/models", "/v2", "/v2/models/camvid", "/metrics", "/v1/nothing"]
@@ -85,6 +87,27 @@ def test_the_page(page: Path, models: Models) -> None:
         assert client.get(path).status_code == 404
     (page / "late.txt").write_text("not there as the service started")
     assert client.get("/late.txt").status_code == 404
+
+
+def test_the_page_of_the_package(page: Path, models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What compresses lies compressed, and the weights lie in the package already."""
+    monkeypatch.setattr("bcpnet.serving.page._INSTALLED", page)
+    (page / "assets" / "run.wasm").unlink()
+    (page / "assets" / "run.wasm.gz").write_bytes(gzip.compress(b"\0asm"))
+    (page / "models.json").write_text('{"weights": [{"name": "camvid"}]}')
+    client = client_of(new_service(models))
+    assert client.get("/").text == "<title>a page</title>"
+    runtime = client.get("/assets/run.wasm", headers={"Accept-Encoding": "gzip, br"})
+    assert (runtime.content, runtime.headers["content-type"]) == (b"\0asm", "application/wasm")
+    assert client.get("/assets/run.wasm", headers={"Accept-Encoding": "br"}).status_code == 406
+    assert client.get("/models/camvid.onnx").content == path_of("camvid", ".onnx").read_bytes()
+    assert client.get("/models/camvid.md").headers["content-type"].startswith("text/")
+    assert client.get("/models/camvid.safetensors").status_code == 404
+
+
+def test_an_install_without_a_page_says_so(models: Models, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bcpnet.serving.page._INSTALLED", tmp_path / "none")
+    assert "make web" in client_of(new_service(models)).get("/").json()["page"]
 
 
 def test_a_folder_without_a_page(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from media_files import scene
 from service_here import client_of, encoded, new_service
 
+from bcpnet.serving import worker
 from bcpnet.serving.bounds import Bodies, Bounds, RefusedError
 from bcpnet.serving.jobs import Jobs, unless_gone
 from bcpnet.serving.models import Models
@@ -182,6 +183,28 @@ def test_a_failing_job_frees_its_thread() -> None:
             with pytest.raises(ZeroDivisionError):
                 await jobs.run(lambda: 1 // 0)
         await _soon(lambda: jobs.running == 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_thread_that_hangs_ends_the_signs_of_life(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "BEAT_S", 0.005)
+
+    async def scenario() -> None:
+        gate, beats = Gate(), []
+        service = new_service(models, Bounds(job_s=0.2))
+        telling = asyncio.ensure_future(worker._tell(service, lambda: beats.append(service.jobs.oldest_s())))
+        await _soon(lambda: len(beats) > 2)
+        running = asyncio.ensure_future(service.jobs.run(gate.job(0)))
+        await _soon(lambda: service.jobs.oldest_s() > 0.3)
+        before = len(beats)
+        await asyncio.sleep(0.1)
+        assert len(beats) == before
+        gate.open.set()
+        await running
+        await _soon(lambda: len(beats) > before)
+        assert max(beats) < 0.2
+        telling.cancel()
 
     asyncio.run(scenario())
 

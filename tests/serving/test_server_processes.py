@@ -118,21 +118,25 @@ def test_a_stream_over_a_socket(server: Server, segmenter: Segmenter) -> None:
     assert server.events("fault") == []
 
 
-def test_connections_are_bounded_and_slow_ones_end(tmp_path: Path) -> None:
-    """The bounds on time are short here: they are no options of the command."""
-    code = (
+def with_bounds(bounds: str) -> str:
+    """Code that runs the command with bounds that are no options of it."""
+    return (
         "import sys; from dataclasses import replace; from bcpnet.serving import supervisor; serve = supervisor.serve\n"
-        "def short(options, *rest):\n"
-        "    serve(replace(options, bounds=replace(options.bounds, receive_s=1.5, send_s=1.5, idle_s=60)), *rest)\n"
-        "supervisor.serve = short\n"
+        "def other(options, *rest):\n"
+        f"    serve(replace(options, bounds=replace(options.bounds, {bounds})), *rest)\n"
+        "supervisor.serve = other\n"
         "from bcpnet.cli import main; sys.exit(main())"
     )
+
+
+def test_connections_are_bounded_and_slow_ones_end(tmp_path: Path) -> None:
     page = tmp_path / "page"
     page.mkdir()
     (page / "index.html").write_text("<title>a page</title>")
     with (page / "large.bin").open("wb") as file:
         file.truncate(64 << 20)  # more than the system's buffers take
-    with running(tmp_path, "--connections", "3", "--page", str(page), code=code) as server:
+    short = with_bounds("receive_s=1.5, send_s=1.5, idle_s=60")
+    with running(tmp_path, "--connections", "3", "--page", str(page), code=short) as server:
         held = [server.connect() for _ in range(3)]
         held[0].sendall(b"POST /v1/seg")
         held[1].sendall(post(encoded())[:-10])
@@ -218,6 +222,22 @@ def test_a_killed_worker_is_replaced_while_others_go_on(server: Server, segmente
     assert [line["worker"] for line in again] == [1]
     with urllib.request.urlopen(f"{server.address}/metrics") as answer:
         assert b"bcpnet_worker_starts_total 3\n" in answer.read()
+
+
+def test_a_worker_that_hangs_is_replaced_while_others_go_on(tmp_path: Path, segmenter: Segmenter) -> None:
+    expected = segmenter(PICTURE).class_map
+    with running(tmp_path, "--workers", "2", "--threads", "2", code=with_bounds("hang_s=3")) as server:
+        pids = {line["worker"]: line["pid"] for line in server.events("started")}
+        os.kill(pids[1], signal.SIGSTOP)
+        for _ in range(4):
+            status, body = ask(server, encoded())
+            assert status == 200
+            np.testing.assert_array_equal(pixels(body), expected)
+        (hangs,) = soon(lambda: server.events("worker_hangs"))
+        again = soon(lambda: [line for line in server.events("started") if line["pid"] not in pids.values()])
+        assert [hangs["number"], *(line["worker"] for line in again)] == [1, 1]
+        assert ask(server, encoded())[0] == 200
+        assert len(server.events("worker_hangs")) == 1  # the other one answered all the while
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")

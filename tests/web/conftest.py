@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,23 @@ def dist() -> Path:
     if not (folder / "index.html").is_file():
         pytest.skip("the page is not built: make web")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[str]]:
+    """The command that runs a TypeScript file beside this one in Node, with the page's files that it imports."""
+    node, bundler = shutil.which("node"), ROOT / "web" / "node_modules" / ".bin" / "esbuild"
+    if node is None or not bundler.exists():
+        pytest.skip("no Node or no web/node_modules: make web")
+
+    def bundle(name: str) -> list[str]:
+        source = Path(__file__).with_name(name)
+        script = tmp_path_factory.mktemp("web") / f"{source.stem}.mjs"
+        options = ["--bundle", "--platform=node", "--format=esm", f"--outfile={script}", "--log-level=warning"]
+        subprocess.run([bundler, source, *options], check=True)
+        return [node, str(script)]
+
+    return bundle
 
 
 @pytest.fixture(scope="module")

@@ -45,11 +45,16 @@ def saved_class_map(page: Any, stem: str) -> npt.NDArray[np.uint8]:
         return np.array(image)
 
 
+def select(page: Any, selector: str, value: str) -> None:
+    """Picks an entry of a list."""
+    change = "element.dispatchEvent(new Event('change'))"
+    page.evaluate(f"(element => {{ element.value = {value!r}; {change}; }})(document.querySelector({selector!r}))")
+
+
 def choose(page: Any, selector: str, value: str) -> None:
     """Picks an entry of a list, and waits for the result that follows."""
     before = page.evaluate(FRAMES)
-    change = "element.dispatchEvent(new Event('change'))"
-    page.evaluate(f"(element => {{ element.value = {value!r}; {change}; }})(document.querySelector({selector!r}))")
+    select(page, selector, value)
     page.wait(f"{FRAMES} > {before} && document.querySelector('#busy').hidden", 120)
 
 

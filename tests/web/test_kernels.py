@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from bcpnet.frames.confidence import confidence, softmax
 from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.frames.upsample import upsample_argmax
 
-ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = Path(bcpnet.__file__).parent / "weights"
 
 Task = tuple[str, npt.NDArray[Any], Sequence[int]]  # what, data, height and width
@@ -31,22 +29,16 @@ Run = Callable[[list[Task]], list[bytes]]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(bundle: Callable[[str], list[str]]) -> Run:
     """Runs tasks of kernels.ts in Node."""
-    node, bundler = shutil.which("node"), ROOT / "web" / "node_modules" / ".bin" / "esbuild"
-    if node is None or not bundler.exists():
-        pytest.skip("no Node or no web/node_modules: make web")
-    script = tmp_path_factory.mktemp("web") / "kernels.mjs"
-    source = Path(__file__).with_name("kernels.ts")
-    bundle = [bundler, source, "--bundle", "--platform=node", "--format=esm", f"--outfile={script}"]
-    subprocess.run([*bundle, "--log-level=warning"], check=True)
+    command = bundle("kernels.ts")
 
     def run(tasks: list[Task]) -> list[bytes]:
         asked = [
             {"what": what, "data": base64.b64encode(data.tobytes()).decode(), "shape": data.shape, "size": list(size)}
             for what, data, size in tasks
         ]
-        done = subprocess.run([node, script], input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=True)
+        done = subprocess.run(command, input=json.dumps(asked).encode(), stdout=subprocess.PIPE, check=True)
         return [base64.b64decode(result) for result in json.loads(done.stdout)]
 
     return run

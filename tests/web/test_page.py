@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from page_server import serve_folder
-from page_steps import FRAMES, choose, opened, real_errors, saved, saved_class_map, visit
+from page_steps import FRAMES, choose, opened, real_errors, saved, saved_class_map, select, visit
 from PIL import Image
 
 import bcpnet
-from bcpnet.benchmark.scenes import draw_scenes, write_clip
+from bcpnet.benchmark.scenes import write_clip
+from bcpnet.data.streets import Streets
 from bcpnet.drawing.clear_colours import clear_colours
 from bcpnet.labels import CAMVID
 
@@ -25,7 +26,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("scenes")
     paths = [folder / "low.png", folder / "high.png"]
     for path, size in zip(paths, ((360, 640), (720, 1280)), strict=True):
-        Image.fromarray(draw_scenes(size)[0]).save(path)
+        Image.fromarray(Streets("test", size, 1)[0].image).save(path)
     return paths
 
 
@@ -213,8 +214,8 @@ def test_runs_on_the_server_where_there_is_one(page: Any, dist: Path, scenes: li
     with serve_folder(dist, answer=answer) as address:
         visit(page, address)
         page.wait("[...document.querySelectorAll('#unit option')].some(option => option.value === 'server')")
+        select(page, "#unit", "server")
         opened(page, scenes[0])
-        choose(page, "#unit", "server")
         np.testing.assert_array_equal(saved_class_map(page, "low"), segmenter(scenes[0]).class_map)
         assert text(page, "#where") == "server"
         assert "server" in text(page, "#privacy")

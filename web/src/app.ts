@@ -10,7 +10,7 @@ import { calm, complain, missing, wait } from "./notices.ts";
 import { control } from "./playback.ts";
 import { encodeGreyPng } from "./png.ts";
 import { Runner } from "./runner.ts";
-import type { Request, Segmentation, Segmenter, Weights } from "./segmenter.ts";
+import type { Models, Request, Segmentation, Segmenter } from "./segmenter.ts";
 import { ServerSegmenter } from "./server.ts";
 import { PictureSource, type Source, VideoSource } from "./source.ts";
 import { type Mode, View } from "./view.ts";
@@ -35,8 +35,8 @@ class App {
     return probed.confidence === null ? name : `${name} ${Math.round(100 * probed.confidence)} %`;
   });
 
-  constructor(weights: Weights[], runtimeBytes: number) {
-    this.choices = new Choices(weights, () => void this.reopen(), () => this.again());
+  constructor({ weights, runtimeBytes, webgpu }: Models) {
+    this.choices = new Choices(weights, webgpu, () => void this.reopen(), () => this.again());
     this.useWeights();
     find("#class-names").textContent = listed(weights[0].classes);
     find("#download").textContent = megabytes(runtimeBytes + weights[0].bytes);
@@ -205,6 +205,5 @@ const lack = missing();
 if (lack) complain(lack);
 else {
   const answer = await fetch(new URL("models.json", document.baseURI));
-  const { weights, runtimeBytes } = (await answer.json()) as { weights: Weights[]; runtimeBytes: number };
-  new App(weights, runtimeBytes);
+  new App((await answer.json()) as Models);
 }

@@ -22,6 +22,7 @@ export class Choices {
   /** Calls `reopen` where another segmenter is needed, `again` where the same one shall run once more. */
   constructor(
     private readonly all: Weights[],
+    private readonly hasGpuRuntime: boolean,
     reopen: () => void,
     again: () => void,
   ) {
@@ -71,7 +72,7 @@ export class Choices {
 
   /** Adds the units that answer: a GPU, the server of this page. */
   async findUnits(): Promise<void> {
-    const [gpu, server] = await Promise.all([hasWebGpu(), serverIsReady()]);
+    const [gpu, server] = await Promise.all([this.hasGpuRuntime && hasWebGpu(), serverIsReady()]);
     this.gpu = gpu;
     if (gpu) this.unitList.add(new Option("this GPU (WebGPU)", "webgpu"));
     if (server) this.unitList.add(new Option("the server", "server"));
@@ -90,7 +91,7 @@ export class Choices {
     const remarks = [];
     if (this.unit === "wasm" && !self.crossOriginIsolated)
       remarks.push("One thread only: the server of this page does not isolate it (COOP and COEP headers).");
-    if (!this.gpu) remarks.push("This browser offers no WebGPU; the CPU does it all.");
+    if (!this.gpu && this.hasGpuRuntime) remarks.push("This browser offers no WebGPU; the CPU does it all.");
     if (this.unit === "webgpu") remarks.push("The GPU's runtime is a larger download, and its first frame is slow.");
     this.hint.textContent = remarks.join(" ");
     document.querySelector<HTMLElement>("#token-field")!.hidden = this.unit !== "server";

@@ -18,6 +18,7 @@ export function complain(what: unknown): void {
   if (!(what instanceof PageError)) console.error(what);
   error.textContent = what instanceof PageError ? message : `Something went wrong: ${message}`;
   error.hidden = false;
+  error.scrollIntoView({ block: "nearest" });
 }
 
 export function calm(): void {

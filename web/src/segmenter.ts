@@ -10,6 +10,13 @@ export interface Weights {
   colours: [number, number, number][];
 }
 
+/** What lies beside the page: models.json. */
+export interface Models {
+  weights: Weights[];
+  runtimeBytes: number; // of the CPU's runtime
+  webgpu: boolean; // whether the GPU's is there, too
+}
+
 export interface Request {
   shortSide: number; // lines of the network's input
   confidence: boolean;

@@ -82,15 +82,17 @@ export class PictureSource implements Source {
 /** A video file or a camera, played in a hidden element. */
 export class VideoSource implements Source {
   readonly live = true;
-  private readonly bell = new Bell(false);
+  private readonly bell = new Bell(true);
   readMs = 0;
-  private handle = 0;
+  private closed = false;
 
   private constructor(
     readonly title: string,
     readonly video: HTMLVideoElement,
     private readonly release: () => void,
-  ) {}
+  ) {
+    this.watch();
+  }
 
   /** A file that the person chose, or one beside the page. */
   static async openFile(file: Blob, title: string, video: HTMLVideoElement): Promise<VideoSource> {
@@ -121,16 +123,24 @@ export class VideoSource implements Source {
     return new VideoSource("camera", video, release);
   }
 
+  /** The frame that is shown: at once, if it is another one than the last time. */
   async next(): Promise<ImageData> {
-    const shown = new Promise<void>((resolve) => {
-      const { video } = this;
-      if ("requestVideoFrameCallback" in video) this.handle = video.requestVideoFrameCallback(() => resolve());
-      else requestAnimationFrame(() => resolve());
-    });
-    await Promise.race([shown, this.bell.rung]);
+    await this.bell.rung;
     this.bell.reset();
-    this.video.cancelVideoFrameCallback?.(this.handle);
     return timed(this, () => pixelsOfVideo(this.video));
+  }
+
+  /** Rings at each frame that the video shows, also while nobody waits for it. */
+  private watch(): void {
+    const { video } = this;
+    const ask = (then: () => void) =>
+      "requestVideoFrameCallback" in video ? video.requestVideoFrameCallback(then) : requestAnimationFrame(then);
+    const shown = () => {
+      if (this.closed) return;
+      this.bell.ring();
+      ask(shown);
+    };
+    ask(shown);
   }
 
   refresh(): void {
@@ -138,6 +148,7 @@ export class VideoSource implements Source {
   }
 
   close(): void {
+    this.closed = true;
     this.video.pause();
     this.video.srcObject = null;
     this.video.removeAttribute("src");

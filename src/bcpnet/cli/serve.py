@@ -38,7 +38,7 @@ class Serve:
             variable BCPNET_TOKEN.
         no_token: serve other machines without a token, too.
         allow_origin: origins of other sites' pages that may use the service, such as https://example.com.
-        page: folder of the web page to serve at /.
+        page: folder of the web page to serve at /; by default the one that was built into the package, if any.
         workers: processes; one that dies is replaced while the others go on.
         threads: CPU threads of all workers together, by default one per core; each works on one image at a time.
         backend: what runs the network: native, onnxruntime, openvino or pytorch; by default what the weights call for;

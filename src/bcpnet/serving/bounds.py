@@ -28,6 +28,8 @@ class Bounds:
         receive_s: from the first byte of a request, or from the start of a connection, to the request's last.
         send_s: how long a client may read nothing of an answer.
         idle_s: how long a connection may lie idle between two requests.
+        hang_s: how long a worker may give no sign of life before it is killed, and another one started.
+        job_s: how long a thread may work on one request before its worker gives no more sign of life.
         drain_s: how long the requests that run may still take once the service is told to stop.
     """
 
@@ -43,6 +45,8 @@ class Bounds:
     receive_s: float = 30.0
     send_s: float = 30.0
     idle_s: float = 10.0
+    hang_s: float = 10.0
+    job_s: float = 300.0
     drain_s: float = 30.0
 
     @property

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from bcpnet.machine import NO_MORE_THREADS
@@ -30,6 +30,7 @@ class Jobs:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="segment")
         self._line: deque[asyncio.Future[None]] = deque()
         self._mean_s = 0.05  # of a job, of the last ones
+        self._began: dict[Future[Any], float] = {}  # of the jobs in the threads
 
     async def room(self) -> None:
         """Returns once there is room in the queue: to be asked before a body is received.
@@ -65,8 +66,13 @@ class Jobs:
         except RuntimeError as error:
             self._ended(None)
             raise self._busy(NO_MORE_THREADS) from error
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._ended, time.perf_counter() - began))
+        self._began[future] = began
+        future.add_done_callback(lambda future: loop.call_soon_threadsafe(self._done, future))
         return await asyncio.wrap_future(future)
+
+    def oldest_s(self) -> float:
+        """How long the job has been running that began first, in seconds."""
+        return time.perf_counter() - min(self._began.values(), default=time.perf_counter())
 
     def close(self) -> None:
         """Waits for the jobs that run."""
@@ -92,6 +98,9 @@ class Jobs:
                 self._line.remove(turn)
         if not turn.done():
             raise self._busy("no thread was free in time")
+
+    def _done(self, future: Future[Any]) -> None:
+        self._ended(time.perf_counter() - self._began.pop(future))
 
     def _ended(self, seconds: float | None) -> None:
         """A thread is free: the next one's turn."""

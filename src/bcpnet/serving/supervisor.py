@@ -1,4 +1,4 @@
-"""The parent of the worker processes: binds, starts them, replaces those that die, and stops them in order."""
+"""The parent of the worker processes: binds, starts them, replaces those that die or hang, and stops them in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any
 from bcpnet.errors import InputError, UsageError
 from bcpnet.serving.logs import event, log_to_stderr
 from bcpnet.serving.metrics import CELLS
-from bcpnet.serving.worker import WorkerOptions, run_worker
+from bcpnet.serving.page import NO_PAGE, has_page
+from bcpnet.serving.worker import BEAT_S, WorkerOptions, run_worker
 
 _BACKLOG = 128
 _QUICK_DEATH_S = 5.0  # a worker that lived no longer than this is started again only after a pause
@@ -41,6 +42,8 @@ def serve(options: WorkerOptions, host: str, port: int, workers: int, ready: Cal
         supervisor = _Supervisor(options, listener, workers)
         try:
             supervisor.start()
+            if not has_page(options.access.page):
+                event("no_page", hint=NO_PAGE)
             ready(_address(listener))
             supervisor.watch()
         except KeyboardInterrupt:
@@ -62,6 +65,9 @@ class _Supervisor:
     def __init__(self, options: WorkerOptions, listener: socket.socket, workers: int) -> None:
         self._options, self._listener = options, listener
         self._cells = _CONTEXT.RawArray("d", CELLS * workers)
+        self._beats = _CONTEXT.RawArray("L", workers)
+        self._heard = [0] * workers  # the last beat of each
+        self._silent_s = [0.0] * workers
         self._processes: list[Any] = [None] * workers
         self._receivers: list[Any] = [None] * workers  # kept open: a worker says when it has started
         self._started_at = [0.0] * workers
@@ -80,9 +86,11 @@ class _Supervisor:
                 raise error
 
     def watch(self) -> None:
-        """Replaces workers that die, forever."""
+        """Replaces workers that die or hang, forever."""
         while True:
-            wait([process.sentinel for process in self._processes])
+            if not wait([process.sentinel for process in self._processes], BEAT_S):
+                self._kill_silent()
+                continue
             for number, process in enumerate(self._processes):
                 if process.exitcode is None:
                     continue
@@ -90,6 +98,20 @@ class _Supervisor:
                 if time.monotonic() - self._started_at[number] < _QUICK_DEATH_S:
                     time.sleep(_PAUSE_S)
                 self._start(number)
+
+    def _kill_silent(self) -> None:
+        """Kills workers that hang. To be called once in BEAT_S.
+
+        It counts its own calls, not the clock: where all processes were stopped for a while, none is taken to hang.
+        """
+        for number, process in enumerate(self._processes):
+            beat = self._beats[number]
+            self._silent_s[number] = 0.0 if beat != self._heard[number] else self._silent_s[number] + BEAT_S
+            self._heard[number] = beat
+            bounds = self._options.bounds
+            if self._silent_s[number] >= (bounds.hang_s if beat else bounds.job_s):  # 0: its models are being opened
+                event("worker_hangs", number=number)
+                process.kill()
 
     def stop(self) -> None:
         """Lets workers end what they do; kills those that do not come to an end, or all at a second Ctrl-C."""
@@ -105,10 +127,12 @@ class _Supervisor:
             process.join()
 
     def _start(self, number: int) -> None:
+        self._beats[number] = self._heard[number] = 0
+        self._silent_s[number] = 0.0
         receiver, sender = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=run_worker,
-            args=(self._options, self._listener, sender, self._cells, number),
+            args=(self._options, self._listener, sender, self._cells, self._beats, number),
             name=f"worker_{number}",
         )
         process.start()

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import MutableSequence
+from collections.abc import Callable, MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -25,7 +25,7 @@ from bcpnet.serving.models import open_models
 from bcpnet.serving.protocol import bounded_protocol
 from bcpnet.serving.service import Access, Service
 
-_TELL_S = 1.0  # between two times that the gauges are written
+BEAT_S = 1.0  # between two signs of life
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,12 @@ class WorkerOptions:
 
 
 def run_worker(
-    options: WorkerOptions, listener: socket.socket, started: Connection, cells: MutableSequence[float], number: int
+    options: WorkerOptions,
+    listener: socket.socket,
+    started: Connection,
+    cells: MutableSequence[float],
+    beats: MutableSequence[int],
+    number: int,
 ) -> None:
     """Serves until SIGTERM, or until the parent process ends; then takes no more requests and ends those that run.
 
@@ -57,6 +62,7 @@ def run_worker(
         listener: bound; all workers accept from it.
         started: gets None once the models are open, or the exception that says why they cannot be.
         cells: of `bcpnet.serving.metrics`, shared by all workers.
+        beats: of each worker, shared: its own is counted up every second while it answers.
         number: of this worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the parent decides
@@ -90,12 +96,16 @@ def run_worker(
     )
     event("started", threads=options.threads, pid=os.getpid())
     started.send(None)
-    asyncio.run(_serve(uvicorn.Server(config), service, listener))
+    asyncio.run(_serve(uvicorn.Server(config), service, listener, lambda: _beat(beats, number)))
     service.jobs.close()
     event("stopped")
 
 
-async def _serve(server: uvicorn.Server, service: Service, listener: socket.socket) -> None:
+def _beat(beats: MutableSequence[int], number: int) -> None:
+    beats[number] += 1
+
+
+async def _serve(server: uvicorn.Server, service: Service, listener: socket.socket, beat: Callable[[], None]) -> None:
     service.connections = server.server_state.connections  # type: ignore[assignment]
     loop = asyncio.get_running_loop()
     parent = multiprocessing.parent_process()
@@ -109,7 +119,7 @@ async def _serve(server: uvicorn.Server, service: Service, listener: socket.sock
             loop.add_reader(parent.sentinel, stop)
     # uvicorn takes this signal while it serves, and raises it once more at the end: for this handler then.
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    telling = asyncio.ensure_future(_tell(service))
+    telling = asyncio.ensure_future(_tell(service, beat))
     try:
         await server.serve([listener])
     finally:
@@ -118,7 +128,10 @@ async def _serve(server: uvicorn.Server, service: Service, listener: socket.sock
             await telling
 
 
-async def _tell(service: Service) -> None:
+async def _tell(service: Service, beat: Callable[[], None]) -> None:
+    """Writes the gauges, and gives a sign of life unless a thread hangs."""
     while True:
         service.tell_gauges()
-        await asyncio.sleep(_TELL_S)
+        if service.jobs.oldest_s() < service.bounds.job_s:
+            beat()
+        await asyncio.sleep(BEAT_S)
