@@ -37,6 +37,10 @@ _EXTRAS = {
     "websockets": "serve",
     "pyarrow": "batch",
     "ray": "ray",
+    "ai_edge_litert": "litert",
+    "flatbuffers": "litert",
+    "ncnn": "ncnn",
+    "pnnx": "ncnn",
 }
 
 
