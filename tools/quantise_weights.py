@@ -2,8 +2,9 @@
 
     python tools/quantise_weights.py NAME --root CAMVID --runs DIR
 
-Calibrated on CamVid's training images. DIR holds the runs that by_drive.py left: what each makes of its drive in 8
-bits, calibrated on the drives that it was trained on, is NAME-int8 in results/by-drive.json, and the card's figure.
+Calibrated on CamVid's training images, most of them darkened. DIR holds the runs that by_drive.py left: what each makes
+of its drive in 8 bits, calibrated on the drives that it was trained on, is NAME-int8 in results/by-drive.json, and the
+card's figure.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ onnxruntime and openvino, and is used only where named. Classes, input and what 
 `{source}`.
 
 - **How**: static quantisation after training. Activations are uint8, one scale per tensor; weights int8, one scale per
-  output channel, in 7 bits, since CPUs without VNNI add pairs of products in 16 bits; the logits are floats.
+  output channel, in 7 bits, since CPUs without VNNI add pairs of products in 16 bits; the logits are floats. Biases are
+  corrected by what rounded weights add to the mean of each channel, on images of which three in four are darkened.
   `python tools/quantise_weights.py {source} --root CAMVID --runs DIR` makes it; `bcpnet export --int8` does the same
   for others.
 - **From**: {metadata.provenance}.

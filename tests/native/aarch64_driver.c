@@ -10,6 +10,7 @@ each pointer in them: where it is, the block, and where in that. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "aligned.h"
 #include "int8/int8_kernels.h"
 #include "kernels.h"
 
@@ -36,7 +37,7 @@ static int64_t number(FILE *in)
 
 static char *block(FILE *in, int64_t bytes)
 {
-    char *memory = aligned_alloc(64, ((size_t)bytes / 64 + 2) * 64);
+    char *memory = allocate_aligned(((size_t)bytes / 64 + 2) * 64);
     if (!memory || fread(memory, 1, (size_t)bytes, in) != (size_t)bytes)
         exit(4);
     return memory;

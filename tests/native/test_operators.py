@@ -95,7 +95,7 @@ REFUSED: dict[str, Callable[[], SmallNetwork]] = {
     "leaky": after_first(lambda net, x: net.node("LeakyRelu", [x])),
     "transposed": after_first(lambda net, x: net.node("Transpose", [x], perm=[0, 1, 3, 2])),
     "pool of a pool": after_first(lambda net, x: net.node("Relu", [net.pool(net.pool(x))])),
-    "so large that sums overflow": after_first(lambda net, x: net.scaled(x, 1e9)),
+    "so large that sums overflow": after_first(lambda net, x: net.scaled(x, 1e11)),
     "not finite": after_first(lambda net, x: net.scaled(x, float("inf"))),
 }
 

@@ -8,18 +8,21 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
+import torch
 from one_convolution import make_kernel
 
 from bcpnet.backends import open_backend
 from bcpnet.data.streets import Streets
 from bcpnet.errors import InputError
+from bcpnet.frames.preprocess import preprocess
 from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.weights import path_of, shipped
 
 onnx = pytest.importorskip("onnx", reason="quantisation needs onnx-ir, the tests onnx")
 
-from bcpnet.onnx.quantise import evenly, quantise_onnx  # noqa: E402
-from bcpnet.onnx.quantised_graph import Grid, round_kernels  # noqa: E402
+from bcpnet.onnx import quantised_graph  # noqa: E402
+from bcpnet.onnx.quantise import darkened, evenly, quantise_onnx  # noqa: E402
+from bcpnet.onnx.quantised_graph import Grid, round_kernels, shift_of_means  # noqa: E402
 
 Frames = list[npt.NDArray[np.uint8]]
 
@@ -96,23 +99,76 @@ def test_weights_keep_to_seven_bits(quantised: Path) -> None:
     assert 2 * 255 * 63 < 2**15
 
 
+def test_a_channel_of_bias_alone_keeps_it(onnx_path: Path, tmp_path: Path) -> None:
+    """Weights of zero, as trained networks have in dead channels: they do not say on what steps a bias is to lie."""
+    model = onnx.load(onnx_path)
+    (kernel,) = (tensor for tensor in model.graph.initializer if tensor.name == "kernel")
+    kernel.CopyFrom(onnx.numpy_helper.from_array(np.zeros_like(make_kernel()), "kernel"))
+    bias = np.linspace(-0.6, 3, len(make_kernel()), dtype=np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(bias, "bias"))
+    next(node for node in model.graph.node if node.op_type == "Conv").input.append("bias")
+    dead, path = tmp_path / "dead.onnx", tmp_path / "int8.onnx"
+    onnx.save(model, dead)
+    quantise_onnx(dead, _streets(1), path, "a scene")
+    integers = [array for array in _initializers(onnx.load(path)).values() if array.dtype == np.int32]
+    assert max(np.abs(array.astype(int)).max() for array in integers) < 1e8  # what the engine `native` takes
+    logits = open_backend(path)(np.stack(_streets(1)))
+    np.testing.assert_allclose(logits, np.broadcast_to(bias[:, None, None], logits.shape), rtol=1e-6)
+
+
 def test_one_convolution_is_off_by_rounded_weights_alone(onnx_path: Path, tmp_path: Path) -> None:
-    """Frames are bytes already and logits stay floats: with x the normalised frame and one step s of the weights of a
-    channel, |difference| <= s / 2 * sum |x|; borders, padded with zeros after the mean is gone, included.
+    """Frames are bytes already and logits stay floats: with x the normalised frame, m the means that the bias is
+    corrected by and one step s of the weights of a channel, |difference| <= s / 2 * (sum |x| + sum |m|); borders,
+    padded with zeros after the mean is gone, included.
     """
     path = tmp_path / "int8.onnx"
-    quantise_onnx(onnx_path, _streets(1), path, "a scene")
+    (scene,) = _streets(1)
+    quantise_onnx(onnx_path, [scene], path, "a scene")
     # Its normalisation is written in another way than exports have it, and is found all the same.
     operators = [node.op_type for node in onnx.load(path).graph.node]
-    assert sorted(operators) == ["Conv", "DequantizeLinear", "DequantizeLinear", "Transpose"]
+    assert sorted(operators) == ["Conv", *["DequantizeLinear"] * 3, "Transpose"]
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
     difference = np.abs(open_backend(path)(images) - open_backend(onnx_path)(images))
     steps = np.abs(make_kernel()).max((1, 2, 3)) / 63
     padded = np.pad(np.abs(images / 128.0 - 1), ((0, 0), (4, 4), (4, 4), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (9, 9), (1, 2))[:, ::8, ::8]
-    bound = steps[:, None, None] / 2 * windows.sum((3, 4, 5))[:, None]
+    means = np.abs((preprocess(scene, (360, 480)) / 128.0 - 1).mean((0, 1)))
+    bound = steps[:, None, None] / 2 * (windows.sum((3, 4, 5)) + 81 * means.sum())[:, None]
     assert (difference <= bound + 1e-4).all()
     assert difference.max() > 0
+
+
+@pytest.mark.parametrize(("channels", "groups", "n_outputs"), [(6, 1, 4), (6, 6, 6), (6, 2, 4)])
+def test_the_shift_of_means_is_that_of_a_convolution(channels: int, groups: int, n_outputs: int) -> None:
+    """PyTorch's, of the error alone, on an input that goes on beyond its borders."""
+    generator = np.random.default_rng(0)
+    error = generator.normal(size=(n_outputs, channels // groups, 3, 3)).astype(np.float32)
+    values = generator.uniform(0, 6, (1, channels, 8, 8)).astype(np.float32)
+    around = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)), "wrap")
+    outputs = torch.nn.functional.conv2d(torch.from_numpy(around), torch.from_numpy(error), groups=groups)
+    shift = shift_of_means(error, values.mean((0, 2, 3)))
+    np.testing.assert_allclose(shift, outputs.numpy().mean((0, 2, 3)), rtol=0, atol=1e-4)
+
+
+def test_corrected_biases_bring_means_nearer(quantised: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean logits of scenes, in full light and darkened, that were not calibrated on."""
+    monkeypatch.setattr(quantised_graph, "shift_of_means", lambda error, _: np.zeros(len(error), np.float32))
+    without = tmp_path / "without.onnx"
+    quantise_onnx(path_of("camvid", ".onnx"), _streets(4), without, "4 scenes")
+    scenes = np.stack(_streets(8)[4:])
+    images = np.concatenate([darkened(scenes, exposure) for exposure in (1.0, 0.5)])
+    exact, *others = (
+        open_backend(path)(images).mean((2, 3)) for path in (path_of("camvid", ".onnx"), quantised, without)
+    )
+    corrected, uncorrected = (np.abs(other - exact).mean() for other in others)
+    assert corrected < 0.8 * uncorrected  # 0.6 when it was written; 1.8 with the wrong sign
+
+
+def test_darkened() -> None:
+    image = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(darkened(image, 1.0), image)
+    assert darkened(image, 0.5)[-1] == 128  # 127.5, to even
+    assert (np.diff(darkened(image, 0.25).astype(int)) >= 0).all()
 
 
 @pytest.mark.parametrize(
@@ -178,23 +234,35 @@ def test_what_ships_agrees_with_camvid(backend: str) -> None:
 
 
 def test_what_ships_was_made_from_what_ships() -> None:
-    """`tools/quantise_weights.py` is to be run again when camvid.onnx changes: the same weights, rounded."""
+    """`tools/quantise_weights.py` is to be run again when camvid.onnx changes: the same weights, rounded, and biases
+    corrected by what some input on the grid that is read makes of these errors.
+    """
     exact, rounded = (onnx.load(path_of(name, ".onnx")) for name in ("camvid", "camvid-int8"))
     before, after = _initializers(exact), _initializers(rounded)
     dequantise = {node.output[0]: node for node in rounded.graph.node if node.op_type == "DequantizeLinear"}
+    transposed = {node.output[0]: node.input[0] for node in rounded.graph.node if node.op_type == "Transpose"}
     convolutions = {node.name: node for node in rounded.graph.node if node.op_type == "Conv"}
     for node in exact.graph.node:
         if node.op_type != "Conv":
             continue
-        for name, rounded_name in zip(node.input[1:], convolutions.pop(node.name).input[1:], strict=True):
-            integers, scales, zeros = (after[part] for part in dequantise[rounded_name].input)
-            steps = np.expand_dims(scales, tuple(range(1, integers.ndim)))
-            assert not zeros.any()
-            error, slack = integers * steps - before[name], 1e-5 * np.abs(before[name])
-            if (
-                before[name].ndim == 4 and before[name].shape[1] == 1
-            ):  # depthwise: to the step, and the sum to half of it
-                assert (np.abs(error) <= steps + slack).all()
-                error, slack = error.sum((2, 3), keepdims=True), slack.sum((2, 3), keepdims=True)
+        read, *constants = convolutions.pop(node.name).input
+        (weights, steps), (bias, bias_steps) = (
+            [after[part] for part in dequantise[name].input[:2]] for name in constants
+        )
+        steps = steps[:, None, None, None]
+        expected = before[node.input[1]]
+        error, slack = weights * steps - expected, 1e-5 * np.abs(expected)
+        if expected.shape[1] == 1:  # depthwise: to the step, and the sum to half of it
+            assert (np.abs(error) <= steps + slack).all()
+            assert (np.abs(error.sum((2, 3))) <= 0.5 * steps[:, :, 0, 0] + slack.sum((2, 3))).all()
+        else:
             assert (np.abs(error) <= 0.5 * steps + slack).all()
+        scale, zero_point = (float(after[part]) for part in dequantise[transposed.get(read, read)].input[1:])
+        least, most = scale * (0 - zero_point), scale * (255 - zero_point)
+        of_channels = error.sum((2, 3))
+        shift = [np.sort([least * of_channels, most * of_channels], 0)[end].sum(1) for end in (0, 1)]
+        change = bias * bias_steps - (before[node.input[2]] if len(node.input) > 2 else 0)
+        slack = 0.5 * bias_steps + 1e-5 * np.abs(bias * bias_steps)
+        assert (shift[0] - slack <= -change).all()
+        assert (-change <= shift[1] + slack).all()
     assert not convolutions

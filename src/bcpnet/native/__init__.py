@@ -10,6 +10,7 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 
+from bcpnet.native.smoothing import CSmoothing
 from bcpnet.native.structures import CLayer
 
 LEVELS = ("avx512", "avx2", "baseline")  # of CPUs, the best first
@@ -41,12 +42,9 @@ _FUNCTIONS = {
         _INT,
         [_POINTER, _POINTER, _SIZE, _INT, _INT, _POINTER, _INT, _INT, *[_POINTER, _POINTER, _INT] * 2, _INT],
     ),
-    "bcpnet_grey_pictures": (_INT, [_POINTER, _POINTER, _INT, _INT, _POINTER, _POINTER]),
-    "bcpnet_find_motion": (_INT, [*[_POINTER] * 5, *[_INT] * 4, *[_POINTER] * 4]),
-    "bcpnet_smooth": (
-        _INT,
-        [*[_POINTER] * 2, *[_INT] * 3, *[_SIZE] * 2, _POINTER, *[_INT] * 2, *[_POINTER] * 4, _FLOAT, _FLOAT, _POINTER],
-    ),
+    "bcpnet_smoothing_bytes": (_INT, []),
+    "bcpnet_smooth_frame": (_INT, [_POINTER] * 4),
+    "bcpnet_smooth_logits": (_INT, [_POINTER] * 2),
     "bcpnet_confidence": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_POINTER] * 2, *[_INT] * 2, *[_POINTER] * 2]),
     "bcpnet_upsample_argmax": (_INT, [_POINTER, _POINTER, *[_INT] * 3, *[_SIZE] * 3, _POINTER, _INT, _INT]),
 }
@@ -65,7 +63,8 @@ def library() -> ctypes.CDLL | None:
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):  # built for another machine, or from older sources
         return None
-    return loaded if loaded.bcpnet_layer_bytes() == ctypes.sizeof(CLayer) else None
+    sizes = loaded.bcpnet_layer_bytes(), loaded.bcpnet_smoothing_bytes()
+    return loaded if sizes == (ctypes.sizeof(CLayer), ctypes.sizeof(CSmoothing)) else None
 
 
 @cache

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "aligned.h"
 #include "jobs.h"
 #include "kernels.h"
 #include "layers.h"
@@ -67,9 +68,9 @@ static void work(const Job *job, void *scratch)
 static int grow(void **scratch, size_t *room, const Job *job)
 {
     if (job->scratch_bytes > *room || !*scratch) {
-        free(*scratch);
+        free_aligned(*scratch);
         *room = 0;
-        *scratch = aligned_alloc(64, (job->scratch_bytes / 64 + 2) * 64);
+        *scratch = allocate_aligned((job->scratch_bytes / 64 + 2) * 64);
         if (!*scratch)
             return 0;
         *room = job->scratch_bytes;
@@ -103,7 +104,7 @@ static void *serve(void *argument)
             atomic_fetch_sub(&pool->active, 1);
         }
     }
-    free(scratch);
+    free_aligned(scratch);
     return NULL;
 }
 
@@ -163,7 +164,7 @@ int bcpnet_do_job(Pool *pool, Job *job)
         }
     }
     free(job->next);
-    free(scratch);
+    free_aligned(scratch);
     return ready;
 }
 

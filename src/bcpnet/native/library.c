@@ -1,17 +1,16 @@
 /* What Python calls, through ctypes: each function goes to the kernels of the CPU at hand. */
 #include <string.h>
 
+#include "cpu.h"
 #include "kernels.h"
 
 static int runs_here(const Kernels *these)
 {
 #if defined(__x86_64__) || defined(__i386__)
-    __builtin_cpu_init();
     if (these == &kernels_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return cpu_has_avx512();
     if (these == &kernels_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return cpu_has_avx2_fma();
 #endif
     return these == &kernels_baseline;
 }
@@ -60,29 +59,13 @@ int bcpnet_resize(const Kernels *of, const uint8_t *frame, ptrdiff_t stride, int
     return of->resize(&what);
 }
 
-int bcpnet_grey_pictures(const Kernels *of, const uint8_t *frame, int height, int width, uint8_t *grey, uint8_t *coarse)
+int bcpnet_smoothing_bytes(void) { return sizeof(Smoothing); }
+int bcpnet_smooth_frame(const Kernels *of, Smoothing *what, const uint8_t *frame, float *logits)
 {
-    return of->grey_pictures(frame, height, width, grey, coarse);
+    return of->smooth_frame(what, frame, logits);
 }
 
-int bcpnet_find_motion(const Kernels *of, const uint8_t *grey, const uint8_t *coarse, const uint8_t *grey_before,
-                       const uint8_t *coarse_before, int height, int width, int rows, int columns, const int32_t *guess,
-                       int32_t *shifts, int32_t *differences, int32_t *contrasts)
-{
-    Motion what = {grey, coarse, grey_before, coarse_before, height, width, rows, columns,
-                   guess, shifts, differences, contrasts};
-    return of->find_motion(&what);
-}
-
-int bcpnet_smooth(const Kernels *of, const float *logits, int classes, int height, int width, ptrdiff_t class_stride,
-                  ptrdiff_t row_stride, const float *before, int rows, int columns, const int32_t *shifts,
-                  const int32_t *block_rows, const int32_t *block_columns, const float *keep, float down, float across,
-                  float *out)
-{
-    Smoothing what = {{logits, classes, height, width, class_stride, row_stride, 1}, before, rows, columns,
-                      shifts, block_rows, block_columns, keep, {down, across}, out};
-    return of->smooth(&what);
-}
+int bcpnet_smooth_logits(const Kernels *of, const Smoothing *what) { return of->smooth_logits(what); }
 
 int bcpnet_overlay(const Kernels *of, const uint8_t *image, ptrdiff_t image_stride, const uint8_t *labels,
                    ptrdiff_t stride, int height, int width, const uint8_t *palette, int weight, uint8_t *out)

@@ -20,7 +20,8 @@ from bcpnet.native.values import NO_ACTIVATION, Activation, Floats, Frame, Kind,
 Operand = Frame | Value | Integers | Array | None
 
 _MOST_CHANNELS = 16384
-_LARGEST = 1e8  # where sums overflow, the order of their terms decides between a number and NaN
+# Where sums overflow, the order of their terms decides between a number and NaN. An int32, of 8-bit files, is below it.
+_LARGEST = 1e10
 _NO_PADS, _ONE = (0, 0, 0, 0), (1, 1)
 
 

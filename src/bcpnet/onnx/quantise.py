@@ -1,6 +1,7 @@
 """ONNX -> ONNX in 8-bit integers: static post-training quantisation, calibrated on frames, for CPUs.
 
-Activations become uint8 with one scale per tensor, weights int8 with one per output channel (Jacob et al. 2018).
+Activations become uint8 with one scale per tensor, weights int8 with one per output channel (Jacob et al. 2018). Biases
+are corrected by what rounded weights add to the mean of each output (Nagel et al. 2019).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from bcpnet.backends.onnxruntime import OnnxRuntimeBackend
 from bcpnet.errors import InputError
 from bcpnet.frames.preprocess import network_size_hw, preprocess
 from bcpnet.metadata import KEY, Metadata
-from bcpnet.onnx.quantised_graph import Grid, activations, insert_qdq, take_bytes
+from bcpnet.onnx.quantised_graph import Floats, Grid, activations, convolutions, insert_qdq, take_bytes
 from bcpnet.storage.files import atomic_path
 
 # An activation's range leaves out this share of each frame's values at either end; they saturate.
 _OUTLIERS = 1e-4
+# The images are darkened to these in turn: what is right on average in daylight need not be at dusk.
+_EXPOSURES = (1.0, 0.7, 0.5, 0.25)
 
 Images = Sequence[npt.NDArray[np.uint8]]
 
@@ -64,8 +67,8 @@ def quantise_onnx(
         raise InputError("no frames to calibrate on: give some images of the kind that the network was trained on")
     frame, pixels = take_bytes(model.graph)
     values = activations(model.graph, frame)
-    grids = _calibrate(model, values, images, report)
-    insert_qdq(model, {frame: pixels}, dict(zip(values, grids, strict=True)))
+    grids, means = _calibrate(model, values, images, report)
+    insert_qdq(model, {frame: pixels}, grids, means)
     model.metadata_props[KEY] = _describe(exact.metadata, calibrated_on).to_json()
     with atomic_path(out) as temporary:
         ir.save(model, temporary)
@@ -79,29 +82,54 @@ def _size_hw(frame: npt.NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _describe(metadata: Metadata, calibrated_on: str) -> Metadata:
-    how = f"quantised to 8 bits (weights to 7), calibrated on {calibrated_on}, ONNX Runtime {ort.__version__}"
-    return replace(metadata, provenance=f"{metadata.provenance}; {how}")
+    exposures = ", ".join(map(str, _EXPOSURES))
+    how = f"calibrated on {calibrated_on} in turn at exposures {exposures}, ONNX Runtime {ort.__version__}"
+    return replace(metadata, provenance=f"{metadata.provenance}; quantised to 8 bits (weights to 7), {how}")
 
 
 def _calibrate(
     model: ir.Model, values: Sequence[ir.Value], images: Images, report: Callable[[int], None] | None
-) -> list[Grid]:
-    """For each value the grid that spans, on average over the images, all but its outliers."""
+) -> tuple[dict[ir.Value, Grid], dict[ir.Node, Floats]]:
+    """For each value the grid that spans all but its outliers, for each convolution the means of its input's channels;
+    on average over the images, in all lights.
+    """
+    reads = {conv: value for conv in convolutions(model.graph) if (value := conv.inputs[0]) is not None}
+    ends = {value: np.zeros(2) for value in values}
+    sums = {value: np.zeros(1) for value in reads.values()}
+    wanted = list(dict.fromkeys((*ends, *sums)))
+    run = _session(model, wanted)
+    for index, image in enumerate(images):
+        arrays = run(darkened(image, _EXPOSURES[index % len(_EXPOSURES)]))
+        for value, array in zip(wanted, arrays, strict=True):
+            if value in ends:
+                low, high = int(_OUTLIERS * array.size), array.size - 1 - int(_OUTLIERS * array.size)
+                ends[value] += np.partition(array.ravel(), (low, high))[[low, high]]
+            if value in sums:
+                sums[value] = sums[value] + array.mean((0, 2, 3))
+        if report:
+            report(index + 1)
+    grids = {value: Grid.spanning(*(end / len(images)).tolist()) for value, end in ends.items()}
+    return grids, {conv: (sums[value] / len(images)).astype(np.float32) for conv, value in reads.items()}
+
+
+def darkened(image: npt.NDArray[np.uint8], exposure: float) -> npt.NDArray[np.uint8]:
+    """The image with all its values, which stay bytes, times `exposure`."""
+    return np.round(image * np.float32(exposure)).astype(np.uint8)
+
+
+def _session(model: ir.Model, values: Sequence[ir.Value]) -> Callable[[npt.NDArray[np.uint8]], list[Floats]]:
+    """What computes `values` of an image."""
     outputs = model.graph.outputs
     n_outputs = len(outputs)
     outputs.extend(values)
+    content = ir.to_proto(model).SerializeToString()
+    del outputs[n_outputs:]
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    content = ir.to_proto(model).SerializeToString()
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    del outputs[n_outputs:]
     input_name = session.get_inputs()[0].name
-    ends = np.zeros((len(values), 2))
-    for done, image in enumerate(images, 1):
-        arrays = session.run(None, {input_name: image[None]})[n_outputs:]
-        for end, array in zip(ends, arrays, strict=True):
-            low, high = int(_OUTLIERS * array.size), array.size - 1 - int(_OUTLIERS * array.size)
-            end += np.partition(array.ravel(), (low, high))[[low, high]]
-        if report:
-            report(done)
-    return [Grid.spanning(low, high) for low, high in ends / len(images)]
+
+    def run(image: npt.NDArray[np.uint8]) -> list[Floats]:
+        return list(session.run(None, {input_name: image[None]})[n_outputs:])
+
+    return run

@@ -2,10 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#endif
-
+#include "../cpu.h"
 #include "../jobs.h"
 #include "../layers.h"
 #include "int8_kernels.h"
@@ -14,27 +11,23 @@
 
 static int runs_here(const Int8Kernels *these)
 {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_cpu_init();
 #ifdef BCPNET_AVX512VNNI
     if (these == &int8_kernels_avx512vnni)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi2");
+        return cpu_has_avx512vnni();
 #endif
 #ifdef BCPNET_AVXVNNI
     if (these == &int8_kernels_avxvnni)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avxvnni");
+        return cpu_has_avxvnni();
 #endif
+#if defined(__x86_64__) || defined(__i386__)
     if (these == &int8_kernels_avx2)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        return cpu_has_avx2_fma();
 #endif
 #ifdef BCPNET_DOTPROD
-    enum { DOTPROD = 1 << 20, I8MM = 1 << 13 }; /* HWCAP_ASIMDDP, HWCAP2_I8MM, which older headers lack */
     if (these == &int8_kernels_i8mm)
-        return getauxval(AT_HWCAP) & DOTPROD && getauxval(AT_HWCAP2) & I8MM;
+        return cpu_has_i8mm();
     if (these == &int8_kernels_dotprod)
-        return !!(getauxval(AT_HWCAP) & DOTPROD);
+        return cpu_has_dotprod();
 #endif
     return these == &int8_kernels_baseline;
 }

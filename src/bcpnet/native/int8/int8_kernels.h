@@ -28,7 +28,7 @@ extern const Int8Kernels int8_kernels_avx512vnni;
 extern const Int8Kernels int8_kernels_avxvnni;
 #endif
 #endif
-#if defined(__aarch64__) && defined(__linux__) && BCPNET_KNOWS(10, 12)
+#if defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__)) && BCPNET_KNOWS(10, 12)
 #define BCPNET_DOTPROD 1
 extern const Int8Kernels int8_kernels_i8mm, int8_kernels_dotprod;
 #endif
