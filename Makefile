@@ -7,7 +7,10 @@
 # make quick: as make test, but only the quick tests.
 # make docs: the documentation site into build/docs; warnings and dead links are errors. It needs no network
 #   once .venv-docs is there.
-# make web: the page into web/dist, for any static server. It needs Node 20 or later with npm.
+# make web: the page into web/dist, for any static server, and into the package, for `bcpnet serve`. It needs Node 20
+#   or later with npm.
+# make wheels: every wheel and the source distribution into dist/, checked and, where they run here, run. It needs Linux and
+#   Python 3.11 or later, and writes results/wheels.json.
 
 PYTHON ?= python3
 QUICK := $(addprefix tests/,backends data drawing evaluation frames media prediction weights) \
@@ -15,12 +18,13 @@ QUICK := $(addprefix tests/,backends data drawing evaluation frames media predic
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*' -not -name '*.so')
 
 PAGE := web/dist/index.html
+PACKAGED_PAGE := src/bcpnet/serving/page/index.html
 PAGE_SOURCES := $(wildcard web/src/*.ts web/*.mjs web/*.html web/*.css web/style/*.css web/*.svg web/tsconfig.json src/bcpnet/weights/*.onnx)
 
 # Where npm is missing, or cannot fetch, the tests of the page skip.
 BUILD_PAGE = @$(MAKE) --no-print-directory $(PAGE) || echo "== the page was not built: its tests skip"
 
-.PHONY: demo test test-slow test-matrix fuzz soak quick docs web clean
+.PHONY: demo test test-slow test-matrix fuzz soak quick docs web wheels clean
 .DELETE_ON_ERROR:
 
 demo: .venv-demo/.installed
@@ -56,11 +60,18 @@ docs: .venv-docs/.installed
 	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "== open build/docs/index.html"
 
-web: $(PAGE)
-	@echo "== the page is web/dist: $$(du -sh web/dist | cut -f1)"
+web: $(PAGE) $(PACKAGED_PAGE)
+	@echo "== the page is web/dist, $$(du -sh web/dist | cut -f1); bcpnet serve has it, too, with $$(du -sh $(dir $(PACKAGED_PAGE)) | cut -f1)"
 
 $(PAGE): web/node_modules/.installed $(PAGE_SOURCES) src/bcpnet/drawing/clear_colours.py
 	cd web && PYTHON=$(PYTHON) npm run --silent build
+
+$(PACKAGED_PAGE): $(PAGE)
+	cd web && node package-page.mjs
+
+wheels: .venv-wheels/.installed
+	@$(MAKE) --no-print-directory $(PACKAGED_PAGE) || echo "== the page was not built: bcpnet serve has none in these wheels"
+	.venv-wheels/bin/python tools/make_wheels.py
 
 web/node_modules/.installed: web/package.json web/package-lock.json
 	@command -v npm > /dev/null || { echo "the page needs Node 20 or later with npm (on Debian: apt install nodejs npm)" >&2; exit 1; }
@@ -79,6 +90,10 @@ web/node_modules/.installed: web/package.json web/package-lock.json
 	@echo "== install with the documentation's tools into .venv-docs"
 	@$(call install,.venv-docs,-e .[docs])
 
+.venv-wheels/.installed: pyproject.toml constraints.txt
+	@echo "== install with what builds wheels into .venv-wheels"
+	@$(call install,.venv-wheels,-e .[wheels])
+
 # $(1): folder of the environment; $(2): what to install
 define install
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -91,4 +106,4 @@ touch $@
 endef
 
 clean:
-	rm -rf .venv-demo .venv-test .venv-docs demo-out build web/dist web/node_modules
+	rm -rf .venv-demo .venv-test .venv-docs .venv-wheels demo-out build dist web/dist web/node_modules src/bcpnet/serving/page
