@@ -86,7 +86,7 @@ def others_table() -> str:
     built = results("paper")["networks"]
     header = ["network", "CamVid mIoU, %", "ms here", "parameters, M", "licence of the code"]
     ours = built["camvid"]
-    lines = [["**`camvid`**", f"{_by_drive('camvid')[-1]} (drives held out)", *_here(ours), "Apache-2.0"]]
+    lines = [["**`camvid`**", f"{_by_drive('camvid')[-1]} (unseen streets)", *_here(ours), "Apache-2.0"]]
     for each in ELSEWHERE:
         lines.append([f"[{each.title}]({each.url})", f"{each.camvid:g} (test)", "not timed", "-", "MIT"])
     for name in ("bisenet1", "dfanet_b"):

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 
 from accuracy_tables import accuracy_table, classes_table, levers_table, others_table, sizes_table, weights_table
+from formats_table import formats_table
+from reliability_table import reliability_table
 from speed_tables import costs_table, data_table, fastest_table, int8_table, speed_table, video_table
 from table_parts import REPOSITORY
+from wheels_table import wheels_table
 
 from bcpnet.storage.files import write_bytes
 
@@ -24,7 +27,10 @@ TABLES = {
         "costs": costs_table,
     },
     "docs/benchmark.md": {"speed": speed_table, "int8": int8_table, "video": video_table},
+    "docs/phones.md": {"formats": formats_table},
+    "docs/reliability.md": {"reliability": reliability_table},
     "docs/training.md": {"data": data_table},
+    "docs/wheels.md": {"wheels": wheels_table},
 }
 
 

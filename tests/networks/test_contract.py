@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,19 +58,23 @@ CASES = [
 ]
 # Exports take long. Left out are networks whose every operation is in another case; every run exports some of the rest.
 _LIKE_ANOTHER = {"bcpnet-mobilenet_v2_100", "bcpnet-2", "dfanet_b", "espnetv2-1.5", "frrn_a"}
-_IN_EVERY_RUN = {"bcpnet-mobilenet_v3_small", "bcpnet-mobilenet_v2_050_lean-2-16", "bcpnet-avg3", "enet", "espnetv2"}
-EXPORTED = [
-    case if case.id in _IN_EVERY_RUN else pytest.param(*case.values, id=case.id, marks=pytest.mark.slow)
-    for case in CASES
-    if case.id not in _LIKE_ANOTHER
-]
+_IN_EVERY_RUN = {"bcpnet-mobilenet_v3_small", "bcpnet-mobilenet_v2_050_lean-2-16"}
+# Large networks, seconds for each test: every run tries their sizes, `make test-slow` the rest.
+_LARGE = {"deeplab", "fcn8s", "frrn_a", "frrn_b", "pspnet", "segnet"}
 
-every_network = pytest.mark.parametrize(("name", "options"), CASES)
+
+def _slow(case: Any) -> Any:
+    return pytest.param(*case.values, id=case.id, marks=pytest.mark.slow)
+
+
+EXPORTED = [case if case.id in _IN_EVERY_RUN else _slow(case) for case in CASES if case.id not in _LIKE_ANOTHER]
+
+every_network = pytest.mark.parametrize(("name", "options"), [_slow(c) if c.id in _LARGE else c for c in CASES])
 
 
 def test_no_network_is_left_out() -> None:
     assert set(VARIANTS) == set(NETWORKS)
-    assert {case.id for case in CASES} >= _IN_EVERY_RUN | _LIKE_ANOTHER
+    assert {case.id for case in CASES} >= _IN_EVERY_RUN | _LIKE_ANOTHER | _LARGE
 
 
 def _network(name: str, options: dict[str, object]) -> nn.Module:
@@ -77,7 +82,7 @@ def _network(name: str, options: dict[str, object]) -> nn.Module:
     return network if name == "bcpnet" else rescaled(network)
 
 
-@every_network
+@pytest.mark.parametrize(("name", "options"), CASES)
 def test_any_size_batch_and_mode(name: str, options: dict[str, object]) -> None:
     network = _network(name, options)
     for size in SIZES:

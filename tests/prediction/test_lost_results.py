@@ -151,13 +151,13 @@ def test_a_source_that_a_frame_would_overwrite(segmenter: Segmenter, tmp_path: P
     done, told = run(sources, segmenter, Outputs(tmp_path, ("ids",), overwrite=True))
     assert len(done) == 5
     assert len(told) == 1
-    assert "choose another --out" in told[0]
+    assert "write elsewhere" in told[0]
     assert (tmp_path / "x_000001_ids.png").read_bytes() == before
 
 
 def test_sources_known_beforehand_stop_it(segmenter: Segmenter, tmp_path: Path) -> None:
     save_image(tmp_path / "x.png", noise(40, 56))
-    with pytest.raises(UsageError, match="choose another --out"):
+    with pytest.raises(UsageError, match="write elsewhere"):
         run(tmp_path, segmenter, Outputs(tmp_path, ("classmap",)))
 
 

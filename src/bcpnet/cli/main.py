@@ -67,7 +67,7 @@ VERBS = {
     "export": Verb("export", "Export", "write weights as ONNX, checked against the network"),
     "serve": Verb("serve", "Serve", "segment images over HTTP"),
     "benchmark": Verb("benchmark", "Benchmark", "measure speed from frame in to class map out"),
-    "paper": Verb("paper", "Paper", "measure the paper's comparison of thirteen systems"),
+    "paper": Verb("paper", "Paper", "measure the paper's comparison of twelve systems with BCPNet"),
     "info": Verb("info", "Info", "count a network's parameters and multiply-adds; describe weights"),
     "models": Verb("models", "Models", "list the weights that ship"),
     "data": Verb("data", "Data", "fetch a dataset, or check one"),

@@ -26,7 +26,7 @@ from bcpnet.prediction.videos import Videos
 from bcpnet.segmenter import Segmentation, Segmenter
 from bcpnet.storage.files import real_path
 
-_IS_A_SOURCE = "is a source and would be overwritten: write elsewhere"
+_IS_A_SOURCE = "is a source and would be overwritten: write elsewhere (--out, --save-to)"
 _LIVE_UNIT_S = Fraction(1, 90_000)
 _EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; others are videos then
 
