@@ -12,12 +12,13 @@ from formats_table import formats_table
 from reliability_table import reliability_table
 from speed_tables import costs_table, data_table, fastest_table, int8_table, speed_table, video_table
 from table_parts import REPOSITORY
+from use_tables import age_line, live_table
 from wheels_table import wheels_table
 
 from bcpnet.storage.files import write_bytes
 
 TABLES = {
-    "README.md": {"others": others_table, "weights": weights_table, "fastest": fastest_table},
+    "README.md": {"others": others_table, "weights": weights_table, "fastest": fastest_table, "age": age_line},
     "docs/alternatives.md": {"others": others_table},
     "docs/accuracy.md": {
         "accuracy": accuracy_table,
@@ -27,6 +28,7 @@ TABLES = {
         "costs": costs_table,
     },
     "docs/benchmark.md": {"speed": speed_table, "int8": int8_table, "video": video_table},
+    "docs/live.md": {"live": live_table},
     "docs/phones.md": {"formats": formats_table},
     "docs/reliability.md": {"reliability": reliability_table},
     "docs/training.md": {"data": data_table},
