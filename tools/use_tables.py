@@ -37,8 +37,8 @@ def age_line() -> str:
     median, most = (live["age_ms_from_sending"][percentile] for percentile in ("p50", "p95"))
     fps = live["stream"]["fps"]
     return (
-        f"Of a 1080p stream over RTSP, {fps} frames/s, half of the results were younger than {median} ms and 95 % younger\n"
-        f"than {most} ms, from when the server sent the frame ([how it was measured](docs/live.md))."
+        f"Of a 1080p stream over RTSP, {fps} frames/s, half of the results were younger than {median} ms and 95 % "
+        f"younger\nthan {most} ms, from when the server sent the frame ([how it was measured](docs/live.md))."
     )
 
 
