@@ -12,7 +12,7 @@ from formats_table import formats_table
 from reliability_table import reliability_table
 from speed_tables import costs_table, data_table, fastest_table, int8_table, speed_table, video_table
 from table_parts import REPOSITORY
-from use_tables import age_line, live_table
+from use_tables import age_line, batch_table, live_table, serve_table, stability_table, web_table
 from wheels_table import wheels_table
 
 from bcpnet.storage.files import write_bytes
@@ -27,11 +27,15 @@ TABLES = {
         "levers": levers_table,
         "costs": costs_table,
     },
+    "docs/batch.md": {"batch": batch_table},
     "docs/benchmark.md": {"speed": speed_table, "int8": int8_table, "video": video_table},
     "docs/live.md": {"live": live_table},
     "docs/phones.md": {"formats": formats_table},
     "docs/reliability.md": {"reliability": reliability_table},
+    "docs/serve.md": {"serve": serve_table},
+    "docs/smoothing.md": {"stability": stability_table},
     "docs/training.md": {"data": data_table},
+    "docs/web.md": {"web": web_table},
     "docs/wheels.md": {"wheels": wheels_table},
 }
 
