@@ -94,6 +94,7 @@ def run_worker(
         timeout_keep_alive=round(options.bounds.idle_s),
         timeout_graceful_shutdown=round(options.bounds.drain_s),
     )
+    _beat(beats, number)  # the models are open: from now on it may be silent for `hang_s` only
     event("started", threads=options.threads, pid=os.getpid())
     started.send(None)
     asyncio.run(_serve(uvicorn.Server(config), service, listener, lambda: _beat(beats, number)))
