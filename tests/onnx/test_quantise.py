@@ -111,7 +111,7 @@ def test_a_channel_of_bias_alone_keeps_it(onnx_path: Path, tmp_path: Path) -> No
     onnx.save(model, dead)
     quantise_onnx(dead, _streets(1), path, "a scene")
     integers = [array for array in _initializers(onnx.load(path)).values() if array.dtype == np.int32]
-    assert max(np.abs(array.astype(int)).max() for array in integers) < 1e8  # what the engine `native` takes
+    assert max(np.abs(array.astype(int)).max() for array in integers) < 1e8  # far below what the engine `native` takes
     logits = open_backend(path)(np.stack(_streets(1)))
     np.testing.assert_allclose(logits, np.broadcast_to(bias[:, None, None], logits.shape), rtol=1e-6)
 

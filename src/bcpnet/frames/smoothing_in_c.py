@@ -62,7 +62,7 @@ class StepInC:
         """
         frame = np.ascontiguousarray(frame)
         flags = logits.flags
-        if not (flags.c_contiguous and flags.aligned and flags.writeable):
+        if not (flags.c_contiguous and flags.aligned and flags.writeable and logits.dtype == np.float32):
             logits = np.require(logits, np.float32, ["C", "A", "W"])
         if not self._library.bcpnet_smooth_frame(self._kernels, self.address, frame.ctypes.data, logits.ctypes.data):
             raise MemoryError("smoothing logits")
