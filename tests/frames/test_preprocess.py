@@ -17,6 +17,9 @@ every_level = pytest.mark.parametrize("kernels", KERNELS.values(), ids=KERNELS)
 
 sides = st.integers(1, 5000)
 
+# Until Pillow 13 rows always went first, which rounds otherwise.
+COLUMNS_MAY_GO_FIRST = int(PIL.__version__.split(".")[0]) >= 13
+
 
 @given(frame_hw=st.tuples(sides, sides), short_side=st.integers(32, 1200))
 def test_network_size(frame_hw: tuple[int, int], short_side: int) -> None:
@@ -94,8 +97,7 @@ some_sides = st.one_of(st.integers(1, 12), st.integers(1, 90), st.integers(1, 40
 def test_resizing_in_c_is_pillows(kernels: int, frame_hw: tuple[int, int], size_hw: tuple[int, int], seed: int) -> None:
     rows_dropped, columns_dropped = (have - want for have, want in zip(frame_hw, size_hw, strict=True))
     assume(frame_hw != size_hw)
-    # Until Pillow 13 rows always went first, which rounds otherwise.
-    assume(int(PIL.__version__.split(".")[0]) >= 13 or not 0 < rows_dropped > 2 * columns_dropped)
+    assume(COLUMNS_MAY_GO_FIRST or not 0 < rows_dropped > 2 * columns_dropped)
     frame = _noise(*frame_hw, seed)
     before = frame.copy()
     np.testing.assert_array_equal(_resize_in_c(kernels, frame, size_hw), _resize_in_pillow(frame, size_hw))
@@ -115,6 +117,8 @@ def test_tens_of_thousands_of_white_pixels_stay_white(kernels: int, turned: bool
 @every_level
 @pytest.mark.parametrize("size_hw", [(20, 30), (20, 61), (47, 30), (5, 60), (90, 100)])
 def test_any_memory_layout(kernels: int, size_hw: tuple[int, int]) -> None:
+    if size_hw == (5, 60) and not COLUMNS_MAY_GO_FIRST:
+        pytest.skip("this Pillow rounds otherwise")
     frame = _noise(47, 61, 3)
     expected = _resize_in_pillow(frame, size_hw)
     cut_out = np.pad(frame, ((2, 3), (4, 5), (0, 0)), constant_values=77)[2:-3, 4:-5]

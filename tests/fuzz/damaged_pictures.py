@@ -43,6 +43,8 @@ _FORMATS: dict[str, tuple[dict[str, Any], ...]] = {
     "DDS": ({}, {"pixel_format": "DXT1"}, {"pixel_format": "DXT5"}), "BLP": ({},), "IM": ({},), "MSP": ({},),
     "QOI": ({},), "SPIDER": ({},), "XBM": ({},), "MPO": ({},), "PALM": ({},),
 }  # fmt: skip
+# Modes that these take; with others, Pillow 12.3 crashes in libtiff.
+_COMPRESSES = {"jpeg": ("RGB", "L", "CMYK", "YCbCr"), "group4": ("1",)}
 _COMMON = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM")  # half of all, though the others are more
 _MODES = ("RGB", "L", "P", "1", "RGBA", "LA", "CMYK", "I;16", "I", "F", "YCbCr", "LAB", "PA")
 
@@ -66,6 +68,8 @@ def good_pictures() -> dict[str, list[bytes]]:
             else:
                 picture = Image.new("LAB", colour.size) if mode == "LAB" else colour.convert(mode)
             for options in all_options:
+                if mode not in _COMPRESSES.get(options.get("compression"), _MODES):
+                    continue
                 for more in ({}, {"exif": exif}, {"save_all": True, "append_images": [picture.rotate(180)]}):
                     data = io.BytesIO()
                     try:

@@ -169,6 +169,13 @@ def test_nobody_there_is_told_without_the_key() -> None:
     assert "pa55" not in str(failure.value) + repr(failure.value.__context__)
 
 
+def test_pictures_that_nobody_takes_are_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sink = Sink(f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live")
+        with pytest.raises(InputError, match="did not go out within"):
+            send(sink, [numbered(0)])
+
+
 def test_pictures_of_another_size(pipe: Callable[[], bytes]) -> None:
     sink = Sink("-")
     sink.write(numbered(0), Fraction(0), lambda: FPS)

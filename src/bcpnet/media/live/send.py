@@ -54,7 +54,7 @@ class Sender:
         self._put(tick.to_bytes(_TICK_BYTES, "big") + self._to_yuv420(picture).to_ndarray().tobytes())
 
     def close(self) -> None:
-        """Lets it send what it has. Raises InputError as `write`."""
+        """Lets it send what it has, for two seconds. Raises InputError as `write`, or if that was not enough."""
         assert self._process.stdin
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -62,6 +62,7 @@ class Sender:
             code = self._process.wait(_ENDING_S)
         except subprocess.TimeoutExpired:
             self.stop()
+            raise InputError(f"the last pictures did not go out within {_ENDING_S:.0f} seconds") from None
         else:
             if code:
                 raise InputError(self._reason())

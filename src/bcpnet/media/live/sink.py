@@ -101,6 +101,10 @@ class Sink:
         self._pictures.end()
         if self._thread is not None:
             self._thread.join(_ENDING_S)
+            if self._thread.is_alive() and self._error is None:
+                self._error = InputError(
+                    f"{self.name}: the last pictures did not go out within {_ENDING_S:.0f} seconds"
+                )
         self.stop()
         self._raise_error()
 
