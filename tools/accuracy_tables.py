@@ -59,12 +59,13 @@ def weights_table() -> str:
 def _by_drive(name: str) -> list[str]:
     """mIoU on each drive by a network that did not see it, and their mean, in %."""
     means = results("by-drive")["means"].get(name)
-    return [f"{100 * means[key]:.1f}" if means else "-" for key in (*DRIVES, "mean")]
+    drives = [_number([row["miou"] for row in _rows(name) if row["drive"] == drive]) for drive in DRIVES]
+    return [*drives, f"{100 * means['mean']:.1f}" if means else "-"]
 
 
 def _weakest(name: str) -> str:
     """The three classes of the least IoU, of the mean over drives."""
-    if name not in results("by-drive")["means"]:
+    if not _rows(name):
         return "-"
     classes = sorted((iou, key) for key, iou in _class_means(name).items())[:3]
     return ", ".join(f"{key} {100 * iou:.0f}" for iou, key in classes)

@@ -1,7 +1,8 @@
 """Installs a wheel where there is no compiler, and segments the demo clip with it; for tools/make_wheels.py.
 
-A wheel for this machine gets an environment of its own; one for 64-bit Arm runs in Debian's Python for it, under
-qemu-user. Both lie outside the repository. The class maps are compared with those of the checkout.
+A wheel for this machine gets an environment of its own, in which the tests of the base install run, too; one for 64-bit
+Arm runs in Debian's Python for it, under qemu-user. Both lie outside the repository. The class maps are compared with
+those of the checkout.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ import av
 import numpy as np
 from arm64_python import arm64_python
 from PIL import Image
+from test_matrix import TESTS, TOOLS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CLIP = REPOSITORY / "examples" / "streets.mp4"
@@ -54,7 +57,9 @@ class Python(NamedTuple):
             check=False,
         )
         if ran.returncode:
-            raise RuntimeError(f"python {' '.join(arguments[:3])}: {ran.stderr.strip()[-1000:]}")
+            raise RuntimeError(
+                f"python {' '.join(arguments[:3])}: {(ran.stderr.strip() or ran.stdout.strip())[-1000:]}"
+            )
         return ran.stdout
 
     def probe(self) -> dict[str, Any]:
@@ -91,7 +96,9 @@ def try_wheel(wheel: Path, target: str, fetched: Path) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             if not target or target.startswith(here):
-                return _compared(_bare_python(wheel, Path(folder)), bool(target), 1.0)
+                python = _bare_python(wheel, Path(folder))
+                ran, wrong = _compared(python, bool(target), 1.0)
+                return f"{ran}; {_tested(python)}", wrong
             emulated = arm64_python(fetched / "arm64") if target.startswith("aarch64-linux-gnu") else None
             if emulated:
                 ran, wrong = _compared(_emulated_python(wheel, emulated, Path(folder)), True, 0.999)
@@ -110,6 +117,17 @@ def _bare_python(wheel: Path, folder: Path) -> Python:
     kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
     Python(python.command, variables | kept, folder).run(*PIP, str(wheel))
     return python
+
+
+def _tested(python: Python) -> str:
+    """What pytest says of the tests of the base install, in a folder where there are no sources."""
+    for name in ("tests", "examples"):
+        shutil.copytree(REPOSITORY / name, python.folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "pyproject.toml", python.folder)
+    kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    Python(python.command, python.variables | kept, python.folder).run(*PIP, *TOOLS)
+    told = python.run("-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow", *(f"tests/{name}" for name in TESTS))
+    return f"tests: {told.strip().splitlines()[-1].strip('= ')}"
 
 
 def _emulated_python(wheel: Path, command: list[str], folder: Path) -> Python:
