@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from one_convolution import METADATA, write_onnx
 
 from bcpnet.metadata import KEY
+
+settings.register_profile("by no clock", deadline=None)
+settings.load_profile("by no clock")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background; the tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -78,7 +78,7 @@ def outcome(results: Iterable[int]) -> tuple[list[int], str]:
     delays_ms=st.lists(st.sampled_from([0, 0, 0.2, 1]), min_size=1, max_size=5),
     workers=st.integers(1, 4),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_it_equals_the_plain_loop(
     length: int, source_fails: bool, failing: set[int], delays_ms: list[float], workers: int
 ) -> None:
@@ -89,7 +89,7 @@ def test_it_equals_the_plain_loop(
 
 
 @given(stop=st.integers(0, 8), workers=st.integers(1, 4), delay_ms=st.sampled_from([0.0, 0.5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_closing_early_closes_the_source(stop: int, workers: int, delay_ms: float) -> None:
     source = Source(10**9)
     with closing(ordered_map(Stage([delay_ms], set()), source, workers)) as results:

@@ -85,7 +85,7 @@ def test_network_size() -> None:
     result = Segmenter(backend, size_hw=(40, 48))(_thirds(128, 192))
     assert result.class_map.shape == (128, 192)
     assert backend.shapes == [(1, 64, 96, 3), (1, 40, 48, 3)]
-    with pytest.raises(UsageError, match="16x64: need at least 32"):
+    with pytest.raises(UsageError, match="16x64: need 32 to 16384"):
         Segmenter(backend, size_hw=(16, 64))
 
 
@@ -99,6 +99,12 @@ def test_any_two_ints_are_a_size(size_hw: Any) -> None:
 @pytest.mark.parametrize("size_hw", [512, "512", "40x48", (40,), (40, 48, 3), (40.0, 48.0), ("40", "48"), {40, 48}, ()])
 def test_what_is_no_size(size_hw: Any) -> None:
     with pytest.raises(UsageError, match="need two whole numbers, height and width"):
+        Segmenter(BrightestChannel(), size_hw=size_hw)
+
+
+@pytest.mark.parametrize("size_hw", [(31, 48), (40, 16385), (10**9, 10**9), (-40, 40)])
+def test_a_size_that_no_network_can_have(size_hw: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match=r"network size .*: need 32 to 16384 pixels a side"):
         Segmenter(BrightestChannel(), size_hw=size_hw)
 
 
@@ -138,11 +144,56 @@ def test_pillow_images_are_turned_upright(segmenter: Segmenter, tmp_path: Path) 
         ([[1, 2], [3, 4]], "list: need a path"),
         (Image.new("I;16", (4, 4)), "mode I;16"),
         ("no/such/file.png", "no/such/file.png"),
+        ("x" * 5000, "(?i)name too long"),
+        ("a\0b", "null"),
+        (np.broadcast_to(np.uint8(3), (10**6, 10**6, 3)), "1000000x1000000 pixels, more than 178 megapixels"),
+        (Image.new("RGB", (0, 5)), "of 0x5 pixels"),
+        (Image.new("La", (9, 9)), "cannot be used"),
     ],
 )
 def test_wrong_images(segmenter: Segmenter, image: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         segmenter(image)
+
+
+def test_pillow_images_that_are_closed_or_of_a_damaged_file(segmenter: Segmenter, tmp_path: Path) -> None:
+    picture = Image.fromarray(_thirds(60, 90))
+    picture.save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:-300])
+    with (
+        Image.open(tmp_path / "cut.jpg") as cut,
+        pytest.raises(InputError, match=r"cut\.jpg: cannot be used \("),
+    ):
+        segmenter(cut)
+    picture.close()
+    with pytest.raises(InputError, match=r"^a Pillow image: cannot be used \("):
+        segmenter(picture)
+
+
+def test_arrays_of_any_layout_give_the_same(segmenter: Segmenter) -> None:
+    frame = _thirds(60, 90)
+    spread = np.zeros((120, 180, 6), np.uint8)
+    spread[::2, ::2, ::2] = frame
+    shut = frame.copy()
+    shut.flags.writeable = False
+    expected = segmenter(frame).class_map
+    for same in (spread[::2, ::2, ::2], np.asfortranarray(frame), frame[::-1].copy()[::-1], shut, frame.astype(">u1")):
+        np.testing.assert_array_equal(segmenter(same).class_map, expected)
+    blue_first = frame[:, :, ::-1].copy()
+    np.testing.assert_array_equal(segmenter(blue_first, channels="bgr").class_map, expected)
+
+
+def test_a_stream_refuses_a_frame_beyond_all_memory_at_its_place(segmenter: Segmenter) -> None:
+    results = segmenter.stream([_thirds(32, 48), np.broadcast_to(np.uint8(3), (10**6, 10**6, 3))])
+    assert next(results).class_map.shape == (32, 48)
+    with pytest.raises(InputError, match="megapixels"):
+        next(results)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1025, 10**6, 1.5, "2", None])
+def test_workers_that_cannot_be_meant(segmenter: Segmenter, workers: Any) -> None:
+    with pytest.raises(UsageError, match=f"{workers} workers: need 1 to 1024"):
+        segmenter.stream([_thirds(32, 48)], workers=workers)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -4,7 +4,8 @@
     python tools/measure_serve.py --seconds 2 --out /tmp/serve.json    # a trial
 
 One JPEG of 360x640 in, one PNG of class ids out. The load comes from a process of its own on the same machine: each
-connection sends its next request once it has its answer. At overload the queue is short and clients never pause.
+connection sends its next request once it has its answer. At overload the queue is short, there are more clients than
+the service takes connections, and none ever pauses.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import io
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -40,8 +42,9 @@ from bcpnet.storage.files import write_bytes
 REPOSITORY = Path(__file__).resolve().parents[1]
 SIZE_HW = (360, 640)
 CONNECTIONS = (1, 4, 32, 256)
-OVERLOAD = 256  # connections, on a queue of SHORT_QUEUE
 SHORT_QUEUE = 8
+OVERLOAD = 600  # clients a worker, of which it takes 512
+FEW = 2  # clients a worker: those that keep it busy
 BATCH = 4
 
 
@@ -140,10 +143,10 @@ def served(file: bytes, seconds: float, workers: int) -> list[dict[str, Any]]:
 
 
 def overload(file: bytes, seconds: float) -> list[dict[str, Any]]:
-    """On a short queue: with as many connections as threads, the peak; then with far too many that never pause."""
+    """On a short queue: with just enough clients, the peak; then with far too many, who never pause."""
     with server("--queue", str(SHORT_QUEUE)) as (port, peak):
-        few = min(SHORT_QUEUE, 2 * usable_cores())
-        return [{**loaded(file, port, count, seconds), "peak_mib": peak()} for count in (few, OVERLOAD, OVERLOAD)]
+        clients = [usable_cores() * each for each in (FEW, OVERLOAD, OVERLOAD)]
+        return [{**loaded(file, port, count, seconds), "peak_mib": peak()} for count in clients]
 
 
 def loaded(file: bytes, port: int, connections: int, seconds: float) -> dict[str, Any]:
@@ -155,31 +158,45 @@ def loaded(file: bytes, port: int, connections: int, seconds: float) -> dict[str
 
 
 async def load(file: bytes, port: int, connections: int, seconds: float) -> dict[str, Any]:
-    """Good answers a second, their times in ms, and how many answers of each status."""
+    """Good answers a second, their times in ms, and how many answers of each status; "ended" = without an answer."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a file for each connection
     request = f"POST /v1/segment HTTP/1.1\r\nHost: x\r\nContent-Length: {len(file)}\r\n\r\n".encode() + file
     statuses: Counter[str] = Counter()
     times_s: list[float] = []
     begin = time.perf_counter() + min(1.0, seconds / 4)  # what is answered until then is not counted
     end = begin + seconds
 
+    async def client() -> None:
+        while time.perf_counter() < end:
+            try:
+                await connection()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                statuses["ended"] += begin <= time.perf_counter() <= end
+
     async def connection() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (sent := time.perf_counter()) < end:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"content-length: (\d+)", head.lower())
-            assert length is not None
-            await reader.readexactly(int(length[1]))
-            now = time.perf_counter()
-            if begin <= now <= end:
-                status = head.split(b" ", 2)[1].decode()
-                statuses[status] += 1
-                if status == "200":
-                    times_s.append(now - sent)
-        writer.close()
+        try:
+            while (sent := time.perf_counter()) < end:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head.lower())
+                assert length is not None
+                await reader.readexactly(int(length[1]))
+                now = time.perf_counter()
+                if begin <= now <= end:
+                    status = head.split(b" ", 2)[1].decode()
+                    statuses[status] += 1
+                    if status == "200":
+                        times_s.append(now - sent)
+                if b"connection: close" in head.lower():
+                    return
+        finally:
+            writer.close()
 
-    await asyncio.gather(*(connection() for _ in range(connections)))
+    await asyncio.gather(*(client() for _ in range(connections)))
     ms = [round(1000 * float(np.quantile(times_s, share)), 2) if times_s else None for share in (0.5, 0.99)]
+    statuses += Counter()  # leaves out what never came
     return {
         "connections": connections,
         "images_per_s": round(len(times_s) / seconds, 2),

@@ -192,8 +192,8 @@ Network `{metadata.network}` ({options}) for the {len(metadata.classes)} classes
 - **Figure**: {figure(name, recipe["epochs"], by_drive)}.
   By class and drive below; single scale, no flipping, weights of the last step; `results/by-drive.json`, made by
   `{by_drive["command"]}`. The
-  weights that ship were trained on all three drives. The labels of CamVid's test split were held back from us, and no
-  choice was made on its images.
+  weights that ship were trained on all three drives. Our copy of CamVid has no labels for its test split, and
+  no choice was made on its images.
 - **Input** of the .onnx file: `frames`, N x H x W x 3 uint8, RGB, any height and width of at least 32. The file
   normalises the pixels itself. First resize frames to a short side of {metadata.short_side} pixels, the size that the
   network was trained for: others change the result. `bcpnet` resizes by default, and

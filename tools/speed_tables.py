@@ -8,6 +8,7 @@ from table_parts import markdown, results
 
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.info import describe
+from bcpnet.paper.published import GPU, PUBLISHED
 from bcpnet.weights import path_of
 
 BASELINE = "baseline"  # what `bcpnet benchmark` calls it
@@ -65,20 +66,33 @@ def _size(row: dict[str, Any]) -> str:
 
 
 def int8_table() -> str:
-    """The network in floats and in 8-bit integers, from one run."""
-    result = results("benchmark-int8")
-    times = {
-        (tuple(row["frame_hw"]), row["backend"], row["network"]): row["timing"]["stages"]["network"]["mean_ms"]
-        for row in result["rows"]
+    """Frame to class map in 8-bit integers and in floats, from one run, beside the paper's GPU."""
+    rows = {
+        (_size(row), row["network"], row["backend"]): row["fps"]
+        for row in results("benchmark-int8")["rows"]
         if row["timing"]
     }
-    lines = ["| frame | backend | `camvid`, ms | `camvid-int8`, ms | ratio |", "|---|---|---|---|---|"]
-    for (size_hw, backend, network), ms in times.items():
-        if network == "camvid":
-            eight = times.get((size_hw, backend, "camvid-int8"))
-            last = "- | -" if eight is None else f"{eight:.1f} | {ms / eight:.2f}"
-            lines.append(f"| {size_hw[0]}x{size_hw[1]} | {backend} | {ms:.1f} | {last} |")
-    return "\n".join(lines)
+    columns = {
+        "native, floats": ("camvid", "native"),
+        "native, 8 bits": ("camvid-int8", "native"),
+        "ONNX Runtime, 8 bits": ("camvid-int8", "onnxruntime"),
+        "OpenVINO, 8 bits": ("camvid-int8", "openvino"),
+    }
+    others = ["the paper's", "native, floats", "ONNX Runtime, 8 bits", "OpenVINO, 8 bits"]
+    lines = []
+    for size in dict.fromkeys(size for size, _, _ in rows):
+        published = PUBLISHED["bcpnet"].speed.get(size)
+        fps = {"the paper's": None if published is None else published.fps}
+        fps |= {name: rows.get((size, *of)) for name, of in columns.items()}
+        ours = fps["native, 8 bits"]
+        ratios = [_text(None if ours is None or not fps[name] else ours / fps[name], 2) for name in others]
+        lines.append([size, *(_text(value, 1) for value in fps.values()), *ratios])
+    header = ["frame", f"the paper's {GPU}", *columns, *(f"over {name.removesuffix(', 8 bits')}" for name in others)]
+    return markdown(header, lines)
+
+
+def _text(number: float | None, digits: int) -> str:
+    return "-" if number is None else f"{number:.{digits}f}"
 
 
 def video_table() -> str:

@@ -53,13 +53,13 @@ def serve_table() -> str:
     ]
     ratios, one = serve["ratios"], serve["in_process"]["one_a_core"]
     height, width = serve["size_hw"]
-    default, a_core = ratios["served_to_in_process"], ratios["served_by_a_worker_a_core_to_in_process"]
+    one_worker, a_core = ratios["served_to_in_process"], ratios["served_by_a_worker_a_core_to_in_process"]
     held = 100 * ratios["goodput_at_overload_to_peak"]
     told = (
         f"JPEGs of {height}x{width} in, PNG class maps out, on {_where(serve)}; the load's own process takes a part of "
         f"the cores. The same without HTTP, one image a core: {one:.0f} images/s; the service does "
-        f"{100 * default:.0f} % of that at best with one worker, the default, and {100 * a_core:.0f} % with "
-        f"one a core. With more connections than it takes, what it gets done stays at {held:.0f} % of the peak."
+        f"{100 * a_core:.0f} % of that at best with a worker a core, the default, and {100 * one_worker:.0f} % with "
+        f"one. With more connections than it takes, what it gets done stays at {held:.0f} % of the peak."
     )
     return f"{told}\n\n{markdown(['workers', 'connections', 'images/s', 'median, ms', '99 %, ms'], rows)}"
 

@@ -194,8 +194,9 @@ class Segmentation:
         from bcpnet.regions import coco
 
         dataset = coco.new_dataset(self.classes) if into is None else into
-        if dataset["categories"] != coco.new_dataset(self.classes)["categories"]:
-            raise UsageError("into: the classes of that COCO file are not those of this result")
+        empty = coco.new_dataset(self.classes)
+        if dataset.get("categories") != empty["categories"] or dataset.keys() < empty.keys():
+            raise UsageError("into: not what `to_coco` returned for results of the same classes")
         annotations = (
             coco.region_annotations(self.regions())
             if polygons

@@ -5,32 +5,32 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from bcpnet.backends import open_backend
 from bcpnet.backends.base import Backend, ClassMapBackend
-from bcpnet.errors import InputError, UsageError
+from bcpnet.errors import UsageError
 from bcpnet.frames.preprocess import checked_size_hw, network_size_hw, preprocess
 from bcpnet.frames.smoothing import Smoother as Smoother
 from bcpnet.frames.turns import Turn as Turn
 from bcpnet.frames.turns import with_turns as with_turns
 from bcpnet.frames.upsample import upsample_argmax
 from bcpnet.labels import ClassSet
-from bcpnet.media.images import read_image
+from bcpnet.media.given import Channels, frame_of, require_rgb
 from bcpnet.media.live.address import parse_address
 from bcpnet.pipeline import ordered_map
 from bcpnet.segmentation import Segmentation as Segmentation  # which used to be here
 
 Frame = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
-Channels = Literal["rgb", "bgr"]
 
 _LEAST_PROBABILITY = 1e-6
+_MOST_WORKERS = 1024  # threads
 
 
 class Segmenter:
@@ -43,7 +43,7 @@ class Segmenter:
     """
 
     def __init__(self, backend: Backend, size_hw: Sequence[int] | None = None) -> None:
-        """Raises UsageError where `size_hw` is not two ints, or one is under 32."""
+        """Raises UsageError where `size_hw` is not two ints, each 32 to 16384."""
         self.backend = backend
         self.size_hw = checked_size_hw(size_hw)
 
@@ -61,10 +61,11 @@ class Segmenter:
             channels: order of the colours in an array: "rgb", or "bgr" as OpenCV has it.
 
         Raises:
-            InputError: the file cannot be read, or the array is of another shape or type.
+            InputError: the file cannot be read, or the array is of another shape or type, or it has more than 178
+                megapixels.
             UsageError: other channels, or "bgr" for what is no array.
         """
-        return self._segment([_frame(image, channels)], channels)[0]
+        return self._segment([frame_of(image, channels)], channels)[0]
 
     def batch(
         self, images: Sequence[str | Path | Image.Image | Frame], channels: Channels = "rgb"
@@ -88,7 +89,7 @@ class Segmenter:
         Raises:
             InputError, UsageError: as `__call__`.
         """
-        frames = [_frame(image, channels) for image in images]
+        frames = [frame_of(image, channels) for image in images]
         of_size: dict[tuple[int, ...], list[int]] = {}
         for index, frame in enumerate(frames):
             of_size.setdefault(frame.shape, []).append(index)
@@ -110,7 +111,7 @@ class Segmenter:
             InputError, UsageError: as `__call__`.
         """
         try:
-            return self._segment([_frame(image, channels)], channels, (smoother, turn))[0]
+            return self._segment([frame_of(image, channels)], channels, (smoother, turn))[0]
         except BaseException:
             with turn:  # the next one waits for it
                 raise
@@ -179,19 +180,22 @@ class Segmenter:
             frames: arrays, which are copied as they are taken, so that the source may fill one array anew for each
                 frame; or the path of a video, of a folder of images and videos, or a glob; or what names a live source,
                 as `bcpnet.open_source` takes it.
-            workers: frames worked on at once.
+            workers: frames worked on at once, 1 to 1024.
             channels: of all frames, as `__call__` says.
             smooth: the frames are those of one video or camera, in order: smooth the results over time, along the
                 motion, so that class maps flicker less. A cut, or another size, starts anew.
 
         Raises:
             InputError, UsageError: as `__call__`, at the frame's place; or a file of a path cannot be read.
+            UsageError: another number of workers.
         """
+        if not isinstance(workers, Integral) or not 1 <= workers <= _MOST_WORKERS:
+            raise UsageError(f"{workers} workers: need 1 to {_MOST_WORKERS}")
         if isinstance(frames, (str, Path)):
             from bcpnet.media.live.results import live_results  # loads FFmpeg
             from bcpnet.media.sources import stream_frames
 
-            _require_rgb(channels)
+            require_rgb(channels)
             address = parse_address(frames)
             if address is not None:
                 return live_results(address, lambda images: self._results(images, workers, channels, smooth))
@@ -238,42 +242,11 @@ def _told(classes: ClassSet) -> str:
     return f"{len(classes)} classes of {classes.name}"
 
 
-def _frame(image: str | Path | Image.Image | Frame, channels: Channels) -> Frame:
-    if channels not in get_args(Channels):
-        raise UsageError(f"channels {channels!r}: need 'rgb' or 'bgr'")
-    if isinstance(image, np.ndarray):
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-            raise InputError(f"an array of shape {image.shape} and type {image.dtype}: need H x W x 3 uint8")
-        return image
-    _require_rgb(channels)
-    if isinstance(image, (str, Path)):
-        return _read(image)
-    if isinstance(image, Image.Image):
-        if image.mode.startswith(("I", "F")):
-            raise InputError(f"a Pillow image of mode {image.mode}: need 8 bits a channel; give the file's path")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    raise InputError(f"{type(image).__name__}: need a path, a Pillow image or an H x W x 3 uint8 array")
-
-
-def _require_rgb(channels: Channels) -> None:
-    if channels != "rgb":
-        raise UsageError(f"channels {channels!r}: only arrays need them, files and Pillow images say theirs themselves")
-
-
-def _read(path: str | Path) -> Frame:
-    try:
-        return read_image(path)
-    except InputError:
-        from bcpnet.media.sources import read_picture  # loads FFmpeg, and says so if it is a video
-
-        return read_picture(path)
-
-
 def _copies(frames: Iterable[Frame]) -> Iterator[Frame]:
     source = iter(frames)
     try:
         for frame in source:
-            yield frame.copy() if isinstance(frame, np.ndarray) else frame
+            yield frame_of(frame, "rgb").copy() if isinstance(frame, np.ndarray) else frame
     finally:
         close = getattr(source, "close", None)
         if close is not None:

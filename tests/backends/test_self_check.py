@@ -98,6 +98,28 @@ def test_what_onnxruntime_refuses_is_refused(small: Path, monkeypatch: pytest.Mo
         open_backend(small)
 
 
+@pytest.mark.parametrize("backend", [None, "native", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_network_whose_logits_are_no_numbers_is_refused(fixed: bool, backend: str | None, tmp_path: Path) -> None:
+    if backend == "openvino":
+        pytest.importorskip("openvino")
+    model = NETWORKS["separable"]()
+    if fixed:
+        for axis, size in enumerate((1, 64, 96)):
+            model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    open_backend(write(model, tmp_path / "good.onnx"), None if fixed and backend == "native" else backend)
+    for weights in model.graph.initializer:
+        if len(weights.dims) == 4:
+            weights.raw_data = np.full(weights.dims, 1e30, np.float32).tobytes()  # finite; what comes of them is not
+    bad = write(model, tmp_path / "bad.onnx")
+    if backend == "native":
+        with pytest.raises(InputError, match=r"bad\.onnx: "):
+            open_backend(bad, "native")
+        return
+    with pytest.raises(InputError, match=r"bad\.onnx: its network gives logits that are not finite"):
+        open_backend(bad, backend)
+
+
 def test_without_onnxruntime_the_engine_runs_unchecked(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 

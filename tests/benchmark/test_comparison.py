@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ class FakeWorker:
     def __init__(self, task: str, arguments: dict[str, Any], log: list[str]) -> None:
         self.arguments, self.log = arguments, log
         if task == "macs":
-            self.opened: Any = MACS if arguments["weights"].endswith(".onnx") else None
+            known = arguments["weights"].endswith(".onnx")
+            self.opened: Any = (MACS, "int8" in arguments["weights"]) if known else None
             return
         if task == "chosen":
             self.opened = "fast"
@@ -164,6 +166,15 @@ def test_the_share_of_the_ceiling() -> None:
     (unknown,) = run("fast", weights="net.safetensors")
     assert unknown.macs is None
     assert unknown.share_of_peak(CEILINGS) is None
+
+
+def test_the_share_of_8_bit_weights_is_of_the_integer_ceiling() -> None:
+    both = replace(CEILINGS, int8_peak_gops=400.0, int8_level="avx2")
+    (row,) = run("fast", weights="net-int8.onnx")
+    assert row.share_of_peak(both) == pytest.approx(0.25)
+    assert row.as_dict(both)["int8"] is True
+    (floats,) = run("fast")
+    assert floats.share_of_peak(both) == pytest.approx(1)
 
 
 def test_rows_are_json() -> None:

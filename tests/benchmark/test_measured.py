@@ -12,12 +12,14 @@ from bcpnet.backends import open_backend
 from bcpnet.benchmark.ceilings import CeilingMeter, Ceilings
 from bcpnet.benchmark.macs import count_macs
 from bcpnet.benchmark.scenes import draw_scenes, write_clip
-from bcpnet.benchmark.table import format_stages, format_video
+from bcpnet.benchmark.table import format_ceilings, format_stages, format_video
 from bcpnet.benchmark.timing import FrameTimes, Timing
 from bcpnet.benchmark.video import time_video
 from bcpnet.errors import InputError, UsageError
 from bcpnet.media.video import read_video
 from bcpnet.native import LEVELS, kernels, library
+from bcpnet.native.int8 import LEVELS as INT8_LEVELS
+from bcpnet.native.int8 import int8_kernels
 
 
 @pytest.mark.parametrize("size_hw", [(64, 96), (45, 67)])
@@ -29,7 +31,9 @@ def test_multiply_adds_are_those_that_pytorch_counts(size_hw: tuple[int, int]) -
     from bcpnet.weights import path_of
 
     network, _ = load_checkpoint(path_of("camvid", ".safetensors"))
-    assert count_macs("camvid", size_hw) == info.count_macs(fold(network).to("meta"), size_hw)
+    macs = info.count_macs(fold(network).to("meta"), size_hw)
+    assert count_macs("camvid", size_hw) == (macs, False)
+    assert count_macs("camvid-int8", size_hw) == (macs, True)
 
 
 def test_multiply_adds_of_a_checkpoint_are_not_known(tmp_path: Path) -> None:
@@ -42,19 +46,42 @@ def test_ceilings_are_the_best_that_was_seen() -> None:
         meter.measure()
         best = meter.best()
         assert best.threads == 1
-        peaks, copied = zip(*meter._seen, strict=True)
+        peaks, copied, int8_peaks = zip(*meter._seen, strict=True)
         assert best.copy_gb_per_s == max(copied)
         assert 0 < best.copy_gb_per_s < 10_000
         if library() is None:
-            assert best.peak_gflops is None
+            assert best.peak_gflops is best.int8_peak_gops is best.int8_level is None
         else:
             assert best.peak_gflops == max(peaks)
             assert 0 < best.peak_gflops < 10_000
+            assert best.int8_peak_gops == max(int8_peaks)
+            assert 0 < best.int8_peak_gops < 100_000
+            assert best.int8_level in INT8_LEVELS
 
 
 def test_share_of_the_peak() -> None:
     assert Ceilings(1, 50.0, 1.0).share_of_peak(macs=100_000_000, ms=8.0) == pytest.approx(0.5)
     assert Ceilings(1, None, 1.0).share_of_peak(macs=100_000_000, ms=8.0) is None
+
+
+def test_the_share_of_8_bit_rows_is_of_the_integer_peak() -> None:
+    ceilings = Ceilings(1, 50.0, 1.0, 200.0, "avx2")
+    assert ceilings.share_of_peak(macs=100_000_000, ms=8.0, int8=True) == pytest.approx(0.125)
+    assert Ceilings(1, 50.0, 1.0).share_of_peak(macs=100_000_000, ms=8.0, int8=True) is None
+    text = format_ceilings(ceilings)
+    assert "50 GFLOP/s (float32" in text
+    assert "200 GOP/s (8-bit multiply-adds, avx2)" in text
+
+
+@pytest.mark.parametrize("level", INT8_LEVELS)
+def test_the_integer_peak_counts_what_was_done(level: str) -> None:
+    loaded, handle = library(), int8_kernels(level)
+    if loaded is None or handle is None:
+        pytest.skip(f"this CPU has no {level}")
+    for count in (0, 1, 12_345):
+        done = loaded.bcpnet_int8_multiply_adds(handle, count)
+        assert count < done <= count + 10 * 64
+        assert done % (4 * loaded.bcpnet_int8_lanes(handle)) == 0
 
 
 @pytest.mark.skipif(library() is None, reason="the C library is not compiled")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 import bcpnet
 from bcpnet.media.video import read_video
+from bcpnet.prediction.outputs import Kind
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of pycocotools
 
@@ -207,3 +209,9 @@ def test_ctrl_c_keeps_the_frames_that_are_done(
     ran = cli("predict", tmp_path, "--weights", onnx_path, "--out", tmp_path / "out", "--save", "coco")
     assert ran.code == 130
     assert list(read_coco(tmp_path / "out" / "coco.json")) == ["0.png", "1.png", "2.png"]
+
+
+def test_every_kind_of_result_is_told(cli: Cli) -> None:
+    for verb in ("predict", "benchmark"):
+        assert set(get_args(Kind)) <= set(re.findall(r"\w+", cli(verb, "--help").out))
+    assert set(get_args(Kind)) <= set(re.findall(r"`(\w+)`", (ROOT / "docs" / "class-maps.md").read_text()))

@@ -47,6 +47,18 @@ def test_help_of_every_verb(name: str, cli: Cli) -> None:
     assert "(default: None)" not in ran.out
 
 
+@pytest.mark.parametrize("columns", ["1", "7", "39"])
+def test_help_on_a_narrow_terminal_is_that_of_forty_columns(
+    columns: str, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one column it would take many times as long, for a letter a line."""
+    monkeypatch.setenv("COLUMNS", columns)
+    narrow = cli("models", "--help")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert narrow == cli("models", "--help")
+    assert max(map(len, narrow.out.splitlines())) > 30
+
+
 def test_benchmark(cli: Cli, onnx_path: Path) -> None:
     ran = cli("benchmark", "--weights", onnx_path, "--sizes", "64x96", "--frames", 2, "--threads", 1, "--json")
     assert ran.code == 0

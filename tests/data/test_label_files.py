@@ -129,6 +129,25 @@ def test_lossy_files_are_no_ids(tmp_path: Path, image_format: str) -> None:
         IdLabels(IDS)(tmp_path / "label.png")
 
 
+def test_a_tiff_with_jpeg_inside_is_no_label(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.zeros((16, 16), np.uint8))
+    picture.save(tmp_path / "label.tif", compression="jpeg")
+    with pytest.raises(InputError, match=r"label\.tif: label is a TIFF with lossy compression"):
+        IdLabels(IDS)(tmp_path / "label.tif")
+    picture.save(tmp_path / "label.tif", compression="tiff_lzw")
+    assert not IdLabels(IDS)(tmp_path / "label.tif").any()
+
+
+@pytest.mark.parametrize("pixels", [b"P5\n4 1\n%d\n\0\1\2\4", b"P2\n4 1\n%d\n0 1 2 4\n"])
+def test_a_pgm_is_read_as_it_is_or_refused(tmp_path: Path, pixels: bytes) -> None:
+    path = tmp_path / "label.pgm"
+    path.write_bytes(pixels % 255)
+    assert IdLabels(IDS)(path).tolist() == [[0, 1, 2, 3]]
+    path.write_bytes(pixels % 127)  # Pillow doubles the ids, and 4 is one, too
+    with pytest.raises(InputError, match=r"label\.pgm: label is a PGM whose greatest value is not 255"):
+        IdLabels(IDS)(path)
+
+
 @pytest.mark.parametrize("orientation", [*range(10), 65535])
 def test_image_and_label_are_turned_alike(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()

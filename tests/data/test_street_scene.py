@@ -56,7 +56,7 @@ sides = st.sampled_from(  # walls along, across and askew, ground, roofs: what a
 
 
 @given(metre, st.floats(-1, 5), st.floats(0, 20), sides, st.floats(-0.2, 0.2))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_card_is_where_the_rays_meet_it(x, y, z, sides, yaw):
     corner, camera = (x, y, z), Camera(0.3, 0.1, yaw=yaw, horizon=0.45)
     across, down = sides

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from bcpnet.drawing.clear_colours import Colour, clear_colours
+from bcpnet.drawing.clear_colours import Colour, clear_colours, palette_colours
 from bcpnet.drawing.contours import draw_contours
 from bcpnet.drawing.legend import draw_legend
 from bcpnet.drawing.pictures import overlay_with_contours
+from bcpnet.errors import UsageError
 from bcpnet.labels import CAMVID, CITYSCAPES
 
 Array = npt.NDArray[np.float64]
@@ -114,7 +115,6 @@ def test_the_same_thing_has_the_same_colour_in_every_set() -> None:
     assert clear_colours(["Traffic_Light"]) == clear_colours(["traffic light"])
 
 
-@settings(deadline=None)
 @given(
     height=st.one_of(st.integers(1, 12), st.just(720)), width=st.integers(1, 30), classes=st.integers(1, 4),
     seed=st.integers(0, 99),
@@ -153,6 +153,14 @@ def test_a_legend_in_the_corner_leaves_the_rest(size_hw: tuple[int, int], names:
             assert (side == (250, 250, 250)).all()
         if len(names) < 20:
             assert set(colours) <= {tuple(colour) for colour in box.reshape(-1, 3).tolist()}
+
+
+def test_palettes_that_there_are() -> None:
+    names, own = ["road", "x"], [(1, 2, 3), (4, 5, 6)]
+    assert palette_colours("clear", names, own) == clear_colours(names)
+    assert palette_colours("dataset", names, own) == own
+    with pytest.raises(UsageError, match=r"^palette 'clean': need 'clear' or 'dataset'$"):
+        palette_colours("clean", names, own)  # type: ignore[arg-type]
 
 
 def test_overlays_keep_the_size_of_their_image() -> None:

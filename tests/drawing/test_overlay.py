@@ -42,7 +42,7 @@ def _class_map(rng: np.random.Generator, height: int, width: int, classes: int) 
 
 
 @pytest.mark.parametrize("coloured", COLOURINGS.values(), ids=COLOURINGS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(height=st.integers(1, 12), width=st.integers(1, 70), classes=st.integers(1, 256), seed=st.integers(0, 999))
 def test_colour_map_is_the_palette_at_each_pixel(
     coloured: Callable[[Bytes, Bytes], Bytes], height: int, width: int, classes: int, seed: int
@@ -52,7 +52,7 @@ def test_colour_map_is_the_palette_at_each_pixel(
 
 
 @pytest.mark.parametrize("overlaid", OVERLAYS.values(), ids=OVERLAYS)
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     height=st.integers(1, 140),
     width=st.integers(1, 40),

@@ -31,7 +31,7 @@ def scene(
     return softmax(logits), upsample_argmax(logits, size_hw)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     n_classes=st.integers(1, 30),
     low_hw=sizes,

@@ -44,3 +44,12 @@ def test_noise_does_not_move() -> None:
     frames = [np.clip(rng.normal(120, 3, (96, 128, 3)), 0, 255).astype(np.uint8) for _ in range(2)]
     shifts = find_motion(*(grey_pictures(frame) for frame in frames)).shifts
     assert (shifts == 0).mean() > 0.95
+
+
+def test_a_picture_that_stays_does_not_move() -> None:
+    """Not by part of a pixel either, wherever its edges lie in the blocks."""
+    rng, frame = np.random.default_rng(0), np.zeros((96, 128, 3), np.uint8)
+    for y, x, height, width in rng.integers(0, 60, (40, 4)):
+        frame[y : y + height, 2 * x : 2 * x + width] = rng.integers(0, 256, 3)
+    pictures = grey_pictures(frame)
+    assert not find_motion(pictures, pictures).shifts.any()

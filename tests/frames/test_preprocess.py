@@ -86,7 +86,7 @@ some_sides = st.one_of(st.integers(1, 12), st.integers(1, 90), st.integers(1, 40
 
 
 @every_level
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(frame_hw=st.tuples(some_sides, some_sides), size_hw=st.tuples(some_sides, some_sides), seed=st.integers(0, 999))
 @example((108, 192), (36, 64), 0)
 @example((1, 1), (9, 7), 0)  # one pixel, growing

@@ -59,6 +59,16 @@ def test_a_class_that_is_left_out_is_wrong_by_less_than_one_percent() -> None:
         np.testing.assert_allclose(smoother(frame, each.copy()), expected, atol=0.01)
 
 
+def test_frames_that_repeat_change_nothing() -> None:
+    """Nothing creeps, however the picture's edges lie."""
+    rng, frame, smoother = np.random.default_rng(0), np.zeros((96, 128, 3), np.uint8), Smoother()
+    for y, x, height, width in rng.integers(0, 60, (40, 4)):
+        frame[y : y + height, 2 * x : 2 * x + width] = rng.integers(0, 256, 3)
+    logits = random_logits(5, 24, 32, 0)
+    for _ in range(20):
+        np.testing.assert_allclose(smoother(frame, logits.copy()), softmax(logits), atol=1e-5)
+
+
 def test_one_frame_alone_changes_nothing_and_a_lasting_change_wins() -> None:
     frame, smoother = texture(96, 128), Smoother()
     one, other = np.zeros((2, 2, 12, 16), np.float32)

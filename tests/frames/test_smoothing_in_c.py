@@ -39,7 +39,7 @@ def has(present: npt.NDArray[np.uint32], classes: int) -> npt.NDArray[np.bool_]:
     return (present >> np.arange(classes, dtype=np.uint32)[:, None, None] & 1).astype(bool)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     frame_hw=st.tuples(st.integers(32, 150), st.integers(32, 150)),
     shift=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
@@ -71,7 +71,7 @@ def test_motion(frame_hw: tuple[int, int], shift: tuple[int, int], noise: int, s
         np.testing.assert_array_equal(step.arrays["shifts"], 0 if is_cut else expected.shifts)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     classes=st.integers(1, 21),
     frame_hw=st.tuples(st.integers(32, 130), st.integers(32, 130)),

@@ -56,7 +56,7 @@ def _logits(kind: str, shape: tuple[int, int, int], seed: int) -> npt.NDArray[np
 
 
 @every_way
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     kind=st.sampled_from(("random", "regions", "integers", "constant")),
     n_classes=st.one_of(st.integers(1, 20), st.integers(2, 150)),
@@ -95,7 +95,7 @@ def test_a_class_that_wins_at_no_corner_can_win_inside(upsample: Upsample) -> No
 
 
 @every_way
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     low_hw=st.tuples(*[st.integers(1, 6)] * 2), size_hw=st.tuples(*[st.integers(1, 50)] * 2), seed=st.integers(0, 99)
 )

@@ -126,6 +126,7 @@ async def run(count: int, seed: int) -> int:
             if between:
                 faults += 1
                 print(f"beside request {first} of seed {seed}: {between}", file=sys.stderr)
+    service.jobs.close()
     held = service.bodies.held + service.jobs.waiting + service.jobs.running
     memory = int(peak_mib() or 0)
     if held or memory > MOST_MIB:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from bcpnet.benchmark.memory import peak_mib
 from bcpnet.errors import InputError
-from bcpnet.media.images import MOST_PIXELS, read_image, save_image
+from bcpnet.media.images import MOST_PIXELS, read_header, read_image, save_image
 
 SHORT, LONG, ASCII, RATIONAL, BYTES = 3, 4, 2, 5, 7
 ORIENTATION = 0x112
@@ -193,6 +193,22 @@ def test_orientation_as_opencv_has_it_and_in_a_tiff_alike(tmp_path: Path, orient
     difference = np.abs(read_image(tmp_path / "x.jpg").astype(int) - expected[:, :, ::-1])
     assert difference.mean() < 4  # two JPEG decoders
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif"), read_image(tmp_path / "x.png"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_of_any_mode_is_turned_like_its_pixels(tmp_path: Path, mode: str, orientation: int) -> None:
+    """Pillow maps those that are not compressed, and takes the sides of one that lies on its side for each other."""
+    grey = Image.fromarray(noise(6, 8)[:, :, 0].repeat(8, axis=0).repeat(8, axis=1))
+    picture = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else grey.convert(mode)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    picture.save(tmp_path / "stored.tif")
+    picture.save(tmp_path / "turned.tif", exif=exif)
+    Image.fromarray(read_image(tmp_path / "stored.tif")).save(tmp_path / "as.png", exif=exif)
+    expected = read_image(tmp_path / "as.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.tif"), expected)
+    assert read_header(tmp_path / "turned.tif") == (expected.shape[1::-1], orientation)
 
 
 def test_large_pictures_are_converted_in_strips_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from media_files import RNG, no_file_above, noise
 from PIL import Image
@@ -160,7 +160,6 @@ def test_damaged_bytes_never_escape_as_anything_else(tmp_path: Path, image_forma
         assert "\n" not in message
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(
         st.lists(st.tuples(st.integers(0, 255), st.integers(1, 800)), min_size=1, max_size=5), min_size=1, max_size=4

@@ -72,6 +72,15 @@ def test_sources_that_give_nothing(tree: Path, source: str) -> None:
         find_media([tree / "frame1.jpg", source])
 
 
+@pytest.mark.parametrize(("source", "message"), [("", "^an empty name: "), ("a\0b", "null"), ("x" * 5000, "too long")])
+@pytest.mark.usefixtures("tree")
+def test_names_that_no_file_can_have(source: str, message: str) -> None:
+    """A variable of a shell that is not set is not the folder one is in."""
+    with pytest.raises(InputError, match=f"(?i){message}"):
+        find_media([source])
+    assert not is_video(Path(f"{source}\0"))
+
+
 @pytest.mark.parametrize(
     ("paths", "stems"),
     [
@@ -106,7 +115,7 @@ ANY_FILE = st.builds(
 
 
 @given(st.lists(ANY_FILE, unique=True, max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_stems_are_unique_on_any_file_system(chosen: list[Path]) -> None:
     stems = _unique_stems([(path, path.suffix == ".mp4") for path in chosen])
     outputs = [
@@ -121,7 +130,7 @@ def test_stems_are_unique_on_any_file_system(chosen: list[Path]) -> None:
 def write_raw(path: Path, container_format: str, codec: str = "libx264") -> Path:
     with av.open(path, "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for index in range(4):
             frame = av.VideoFrame.from_ndarray(noise(48, 64), format="rgb24")
             frame.pts = index
@@ -138,12 +147,19 @@ def test_videos_are_known_by_what_is_in_them(tmp_path: Path) -> None:
     write_raw(tmp_path / "e", "matroska")
     write_raw(tmp_path / "f.jpg", "mp4")
     write_raw(tmp_path / "g.mp3", "avi", "mpeg4")
+    write_raw(tmp_path / "j.mjpeg", "mjpeg", "mjpeg")
     videos = {path.name for path in tmp_path.iterdir()}
     save_image(tmp_path / "h.png", noise(8, 8))
     Image.fromarray(noise(8, 8)).save(tmp_path / "i.avif")
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "labels.txt").write_text("0 0.5 0.5 0.1 0.1\n" * 100)
     (tmp_path / "straße.json").write_text('{"name": "' + "ß" * 1000 + '"}')
+    save_image(tmp_path / "photo.jpg", noise(48, 64))
+    jpeg = (tmp_path / "photo.jpg").read_bytes()
+    (tmp_path / "photo.jpg").unlink()
+    (tmp_path / "report.pdf").write_bytes(
+        b"%PDF-1.4\n%\xff\xff\n1 0 obj\nstream\n" + 3 * jpeg + b"\nendstream\n%%EOF\n"
+    )
     (tmp_path / "data.npy").write_bytes(np.random.default_rng(0).bytes(50_000))
     items = find_media([tmp_path])
     assert {item.path.name for item in items if item.is_video} == videos | {"empty.mp4"}

@@ -91,6 +91,43 @@ def test_damage_costs_only_what_is_damaged(suffix: str, codec: str, tmp_path: Pa
     assert refused_in_all or suffix != "mp4"
 
 
+@pytest.mark.parametrize("tag", [b"DURATION", b"DURATIOX"])  # of the stream; without it the file's own length counts
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx")])
+def test_a_matroska_that_is_cut_off_is_told(suffix: str, codec: str, tag: bytes, tmp_path: Path) -> None:
+    film = write_film(tmp_path / f"a.{suffix}", codec)
+    with av.open(film) as container:
+        ends = [packet.pos + packet.size for packet in container.demux(video=0) if packet.size]
+    whole = film.read_bytes().replace(b"DURATION", tag)
+    film.write_bytes(whole)
+    frames, told = read(film)
+    assert (len(frames), told) == (40, "")
+    film.write_bytes(whole[: ends[24] + 8])  # between two packets FFmpeg takes it for the end
+    frames, told = read(film)
+    assert told == f"{film}: cut off after {len(frames)} frames, some {40 - len(frames)} before its end"
+    assert 22 <= len(frames) <= 25
+
+
+def test_sound_that_goes_on_does_not_make_a_matroska_cut_off(tmp_path: Path) -> None:
+    with av.open(tmp_path / "a.mkv", "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=25), container.add_stream("pcm_s16le", rate=8000)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        sound.layout = "mono"
+        for index in range(10):
+            picture = av.VideoFrame.from_ndarray(scene(index), format="rgb24")
+            container.mux(pictures.encode(picture))
+        for second in range(5):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), "s16", "mono")
+            samples.sample_rate, samples.pts = 8000, second * 8000
+            container.mux(sound.encode(samples))
+        for stream in (pictures, sound):
+            container.mux(stream.encode(None))
+    whole = (tmp_path / "a.mkv").read_bytes()
+    for tag in (b"DURATION", b"DURATIOX"):
+        (tmp_path / "a.mkv").write_bytes(whole.replace(b"DURATION", tag))
+        frames, told = read(tmp_path / "a.mkv")
+        assert (len(frames), told) == (10, "")
+
+
 def test_frames_keep_their_times_past_damage(tmp_path: Path) -> None:
     film = write_film(tmp_path / "a.mp4")
     with av.open(film) as container:

@@ -42,7 +42,8 @@ class LayerMaker:
         self.pack = Packing(self.lanes, self.less)
 
     def grid(self, zero_point: int | None = None) -> Grid:
-        zero = int(self.rng.integers(0, 256)) if zero_point is None else zero_point
+        """With a zero point of 0 as often as not: bytes are written in another way then."""
+        zero = int(self.rng.integers(0, 256) * self.rng.integers(2)) if zero_point is None else zero_point
         return Grid(np.float32(self.rng.uniform(0.01, 0.5)), zero)
 
     def conv(self, *shape: int, reads: Grid, writes: Grid) -> IntegerConv:
@@ -94,7 +95,7 @@ class LayerMaker:
             source = self.map(height, width, inputs)
             self.source(0, source)
             conv = self.conv(channels, inputs, 1, 1, reads=reads, writes=writes)
-            layer.expand = self.pack.product(conv, writes)
+            layer.expand = self.pack.product(conv, writes, front=True)
             return product(source, conv, writes), writes
         if name == "copy":
             source = self.map(height, width, channels)
@@ -188,7 +189,7 @@ class LayerMaker:
     def written_to(self, out: Bytes, shape: tuple[int, int, int]) -> npt.NDArray[Any]:
         """The output in that memory."""
         if self.layer.as_floats:
-            return out.view(np.float32).reshape(shape)
+            return out.view(np.float32).reshape(shape[2], *shape[:2]).transpose(1, 2, 0)
         return out.reshape(*shape[:2], -1)[:, :, : shape[2]]
 
 

@@ -110,7 +110,8 @@ def _logits(arm: Emulated, program: Any, kept: list[npt.NDArray[Any]], frame: np
         layer.frame, layer.frame_bytes = frame.ctypes.data, frame.nbytes
     after = arm.memory_after(placed.layers, [placed._memory, *kept, frame])
     at = placed.logits.ctypes.data - placed._memory.ctypes.data
-    return after[at : at + placed.logits.nbytes].view(np.float32).reshape(placed.logits.shape).transpose(2, 0, 1)
+    shape, strides = placed.logits.shape, placed.logits.strides
+    return np.ndarray(shape, np.float32, after.data, at, strides).transpose(2, 0, 1)
 
 
 def test_floats_are_those_of_onnxruntime(arm: Emulated) -> None:

@@ -87,7 +87,8 @@ def test_kinds_and_pointers_too(kind: str) -> None:
     changes = [(layer, "kind", 3), (layer, "kind", -1), (layer, "out", None)]
     if layer.kind != POOL:
         changes += [(layer.project, "weights", None), (layer.project.requantising, "start", None)]
-        changes += [(layer.project.requantising, "scale", None)]
+        changes += [(layer.project.requantising, "scale", None), (layer.project.requantising, "float_start", 1)]
+        changes += [(layer.project.requantising, "zero_point", wrong) for wrong in (-1, 256)]
     if layer.kind == SEPARABLE:
         changes += [(layer, "front", 4), (layer, "depthwise", None), (layer.depthwise_requantising, "scale", None)]
         changes += [(layer, "front_zero", 256), (layer, "front_zero", -1)]

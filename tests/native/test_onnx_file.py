@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bcpnet.errors import InputError
@@ -63,7 +63,6 @@ def fuse_or_refuse(path: Path) -> None:
         fuse(read_onnx(path))
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_damage_is_an_input_error_or_harmless(data: st.DataObject, onnx_path: Path) -> None:
     content = bytearray(onnx_path.read_bytes())

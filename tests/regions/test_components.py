@@ -26,7 +26,7 @@ def in_order(regions: list[Region]) -> list[tuple[int, ...]]:
     return sorted((region.label, *region.box_xywh, region.area) for region in regions)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(class_map=class_maps)
 @example(class_map=np.full((3, 4), 255, np.uint8))
 @example(class_map=snake(41, 9))
@@ -41,7 +41,7 @@ def test_equals_opencv(class_map: ClassMap) -> None:
     assert in_order(find_regions(class_map, CAMVID, ALL, None)) == sorted(expected)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(class_map=class_maps)
 def test_masks_are_the_pixels_of_the_class(class_map: ClassMap) -> None:
     together = np.zeros((6, *class_map.shape), np.int64)
@@ -57,7 +57,7 @@ def test_masks_are_the_pixels_of_the_class(class_map: ClassMap) -> None:
         assert whole.area == whole.mask.sum()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(class_map=class_maps)
 def test_mean_confidence(class_map: ClassMap) -> None:
     values = np.random.default_rng(0).integers(0, 256, class_map.shape).astype(np.uint8)

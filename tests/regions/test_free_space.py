@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bcpnet.regions.free_space import free_space
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(size_hw=st.tuples(st.integers(1, 12), st.integers(1, 12)), share=st.floats(0, 1), seed=st.integers(0, 999))
 def test_up_to_the_first_pixel_that_is_not_free(size_hw: tuple[int, int], share: float, seed: int) -> None:
     mask = np.random.default_rng(seed).random(size_hw) < share

@@ -24,7 +24,7 @@ def area(ring: npt.NDArray[np.intp]) -> float:
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(class_map=class_maps)
 def test_polygons_filled_by_pycocotools_are_the_region(class_map: ClassMap) -> None:
     for region in find_regions(class_map, CAMVID, range(11), None):
@@ -34,7 +34,7 @@ def test_polygons_filled_by_pycocotools_are_the_region(class_map: ClassMap) -> N
         np.testing.assert_array_equal(fill(region.polygon.astype(float), class_map.shape), region.mask)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(class_map=class_maps)
 def test_one_outline_and_a_ring_for_each_hole(class_map: ClassMap) -> None:
     for region in find_regions(class_map, CAMVID, range(11), None):

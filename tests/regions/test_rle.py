@@ -28,7 +28,7 @@ def of_pycocotools(class_map: ClassMap) -> dict[int, str]:
 
 
 @every_way
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(class_map=class_maps)
 @example(class_map=np.zeros((1, 1), np.uint8))
 @example(class_map=np.full((3, 4), 255, np.uint8))  # no class at all

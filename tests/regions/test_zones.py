@@ -15,7 +15,7 @@ from bcpnet.regions.zones import Zone, read_zones
 coordinate = st.one_of(st.integers(-10, 40), st.floats(-10, 40, allow_nan=False))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(points=st.lists(st.tuples(coordinate, coordinate), min_size=3, max_size=8))
 def test_even_odd_rule_at_the_centres(points: list[tuple[float, float]]) -> None:
     """The rule as it stands in textbooks: a ray to the right crosses an odd number of sides."""

@@ -116,9 +116,9 @@ def test_text_is_no_frame(client: Any) -> None:
     assert closed.value.code == 1003
 
 
-def test_a_full_queue_is_told(models: Models) -> None:
+def test_a_full_queue_is_told(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     service = new_service(models, Bounds(queue=0, hold_s=0.01))
-    service.jobs.running = 2
+    monkeypatch.setattr(service.jobs, "_places", lambda: 0)
     with client_of(service).websocket_connect(ADDRESS) as stream:
         stream.send_bytes(encoded())
         assert "queue" in stream.receive_json()["error"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import struct
 import subprocess
 import sys
 import threading
 import time
 import zlib
+from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -155,6 +158,16 @@ def test_a_job_waits_only_so_long() -> None:
     asyncio.run(scenario())
 
 
+def test_where_none_may_wait_a_free_thread_is_used_all_the_same() -> None:
+    async def scenario() -> None:
+        jobs = Jobs(1, Bounds(wait_s=0))
+        for number in range(20):
+            assert await jobs.run(partial(abs, number)) == number
+            await _soon(lambda: jobs.running == 0)
+
+    asyncio.run(scenario())
+
+
 def test_who_goes_leaves_the_queue_and_its_thread() -> None:
     async def scenario() -> None:
         gate, jobs, gone = Gate(), Jobs(1, Bounds()), asyncio.Event()
@@ -209,49 +222,90 @@ def test_a_thread_that_hangs_ends_the_signs_of_life(models: Models, monkeypatch:
     asyncio.run(scenario())
 
 
-def test_a_full_queue_answers_503_with_retry_after(models: Models) -> None:
+def test_a_full_queue_answers_503_with_retry_after(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     service = new_service(models, Bounds(queue=0, hold_s=0.01))
     assert client_of(service).post(ADDRESS, content=encoded()).status_code == 200
-    service.jobs.running = 2
+    monkeypatch.setattr(service.jobs, "_places", lambda: 0)
     done = client_of(service).post(ADDRESS, content=encoded())
     assert done.status_code == 503
     assert int(done.headers["retry-after"]) >= 1
 
 
-def test_who_is_held_back_comes_in_once_there_is_room() -> None:
+def test_who_is_held_back_comes_in_once_there_is_room_first_come_first_served() -> None:
     async def scenario() -> None:
-        gate, jobs = Gate(), Jobs(1, Bounds(queue=0, hold_s=0.2))
-        first = asyncio.ensure_future(jobs.run(gate.job(0)))
+        gate, jobs = Gate(), Jobs(1, Bounds(queue=0, hold_s=30, wait_s=30))
+        entered: list[int] = []
+
+        async def request(number: int) -> int:
+            await jobs.room()
+            entered.append(number)
+            return await jobs.run(gate.job(number))
+
+        requests = [asyncio.ensure_future(request(0))]
         await _soon(lambda: gate.began)
-        held = asyncio.ensure_future(jobs.run(gate.job(1)))
-        await asyncio.sleep(0.01)
-        assert not held.done()
+        requests += [asyncio.ensure_future(request(number)) for number in range(1, 6)]
+        await asyncio.sleep(0.1)
+        assert entered == [0]
         gate.open.set()
-        assert [await first, await held] == [0, 1]
+        assert await asyncio.gather(*requests) == entered == gate.began == [0, 1, 2, 3, 4, 5]
 
     asyncio.run(scenario())
 
 
-def test_who_goes_as_its_turn_comes_gives_the_thread_back() -> None:
+def test_who_is_let_in_and_does_not_come_keeps_nobody_out() -> None:
     async def scenario() -> None:
-        gate, jobs = Gate(), Jobs(1, Bounds())
+        gate, jobs = Gate(), Jobs(1, Bounds(queue=0, hold_s=30, wait_s=30))
         first = asyncio.ensure_future(jobs.run(gate.job(0)))
         await _soon(lambda: gate.began)
-        second = asyncio.ensure_future(jobs.run(gate.job(1)))
-        await _soon(lambda: jobs.waiting)
-        ended = jobs._ended
-
-        def ends_and_goes(seconds: float | None) -> None:
-            jobs._ended = ended  # type: ignore[method-assign]
-            ended(seconds)
-            second.cancel()  # before it comes to know of its turn
-
-        jobs._ended = ends_and_goes  # type: ignore[method-assign]
+        goes = asyncio.ensure_future(jobs.room())  # lets a body be received, which never comes
+        stays = asyncio.ensure_future(jobs.run(gate.job(1)))
+        another = [asyncio.ensure_future(jobs.room()) for _ in range(3)]
         gate.open.set()
-        assert await first == 0
-        with pytest.raises(asyncio.CancelledError):
-            await second
-        assert (jobs.running, jobs.waiting, gate.began) == (0, 0, [0])
-        assert await jobs.run(gate.job(2)) == 2
+        assert [await first, await goes, await stays] == [0, None, 1]
+        await asyncio.gather(*another)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whoever_comes_waits_or_goes_nothing_is_lost(seed: int) -> None:
+    """Jobs of any length, clients that go at any time: each gets its own result, and all places come back."""
+    threads, queue = 2, 3
+    rng = random.Random(seed)
+
+    async def scenario() -> None:
+        jobs, now, most = Jobs(threads, Bounds(queue=queue, hold_s=0.01, wait_s=0.02)), [], []
+        counts: Counter[str] = Counter()
+
+        def work(number: int, seconds: float) -> int:
+            now.append(number)
+            most.append(len(now))
+            time.sleep(seconds)
+            now.remove(number)
+            if number % 7 == 0:
+                raise ZeroDivisionError
+            return number
+
+        async def client(number: int) -> None:
+            await asyncio.sleep(rng.uniform(0, 0.3))
+            asked = jobs.run(partial(work, number, rng.choice((0, 0, 0.002, 0.03))))
+            try:
+                assert await asyncio.wait_for(asked, rng.choice((0.001, 0.01, 100))) == number
+                counts["good"] += 1
+            except ZeroDivisionError:
+                assert number % 7 == 0
+                counts["failed"] += 1
+            except (RefusedError, asyncio.TimeoutError) as error:
+                counts[type(error).__name__] += 1
+            assert jobs._places() >= 0
+
+        await asyncio.gather(*(client(number) for number in range(200)))
+        await _soon(lambda: jobs.running == 0)
+        assert jobs.waiting == 0
+        assert counts.total() == 200
+        assert len(counts) == 4, counts
+        assert max(most) <= threads
+        assert await jobs.run(lambda: 5) == 5
+        jobs.close()
 
     asyncio.run(scenario())

@@ -20,6 +20,7 @@ import pytest
 from media_files import noise
 from service_here import PICTURE, Server, answer_of, encoded, pixels, post, running
 
+from bcpnet.machine import usable_cores
 from bcpnet.segmenter import Segmenter
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
@@ -96,6 +97,12 @@ def test_a_large_request_is_refused_before_it_is_sent(server: Server) -> None:
         assert answer_of(connection)[0] == 413
 
 
+def test_odd_pictures_leave_no_words_in_the_log(server: Server) -> None:
+    exif = b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(200)
+    assert ask(server, encoded(kind="JPEG", exif=exif))[0] == 200
+    assert server.events("fault") == []  # every line of the log is JSON
+
+
 def test_a_stream_over_a_socket(server: Server, segmenter: Segmenter) -> None:
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
@@ -136,7 +143,7 @@ def test_connections_are_bounded_and_slow_ones_end(tmp_path: Path) -> None:
     with (page / "large.bin").open("wb") as file:
         file.truncate(64 << 20)  # more than the system's buffers take
     short = with_bounds("receive_s=1.5, send_s=1.5, idle_s=60")
-    with running(tmp_path, "--connections", "3", "--page", str(page), code=short) as server:
+    with running(tmp_path, "--workers", "1", "--connections", "3", "--page", str(page), code=short) as server:
         held = [server.connect() for _ in range(3)]
         held[0].sendall(b"POST /v1/seg")
         held[1].sendall(post(encoded())[:-10])
@@ -243,9 +250,15 @@ def test_a_worker_that_hangs_is_replaced_while_others_go_on(tmp_path: Path, segm
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     with running(tmp_path) as server:
-        (pid,) = [line["pid"] for line in server.events("started")]
+        pids = [line["pid"] for line in server.events("started")]
+        assert len(pids) == usable_cores()  # the default
         server.process.kill()
-        soon(lambda: not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
+        soon(lambda: all(map(has_ended, pids)))
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it ended, though nobody may have asked for its exit code."""
+    return not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
 def test_weights_that_cannot_be_opened_are_told_in_a_line(tmp_path: Path) -> None:

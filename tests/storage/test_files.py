@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 from full_disk import full_disk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bcpnet.errors import InputError
 from bcpnet.storage import files
 from bcpnet.storage.files import (
     atomic_path,
+    make_folder,
     real_path,
     remove_left_behind,
     remove_unfinished,
+    require_file,
     require_writable,
     write_bytes,
 )
@@ -41,7 +43,6 @@ def test_what_the_file_system_takes_can_be_written(letter: str, suffix: str, tmp
         assert [(each, each.read_bytes()) for each in tmp_path.iterdir()] == [(path, content)]
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=255))
 def test_any_name_is_written_or_refused(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp("names")
@@ -84,6 +85,8 @@ def test_the_temporary_file_is_beside_it_and_of_the_same_kind(tmp_path: Path) ->
         (".", "a folder has this name"),
         ("..", "a folder has this name"),
         ("/dev/null", "not a regular file"),
+        ("a\0b", "no file can have that name"),
+        ("folder/a.\udcff\ud800", "no file can have that name"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_the_work(name: str, why: str, tmp_path: Path) -> None:
@@ -99,6 +102,20 @@ def test_what_cannot_be_written_is_told_before_the_work(name: str, why: str, tmp
     require_writable(tmp_path / "new" / "folder" / "file")
     assert sorted(tmp_path.iterdir()) == before
     assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_what_is_no_file_to_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "circle").symlink_to("circle")
+    for name in ("file", "link"):
+        require_file(tmp_path / name)
+    for name, why in {
+        "none": "no such file", "": "not a file", "file/x": "cannot read: Not a directory", "x" * 256: "name too long",
+        "circle": "cannot read: ", "a\0b": "cannot read: embedded null byte",
+    }.items():  # fmt: skip
+        with pytest.raises(InputError, match=f"(?i): .*{why}"):
+            require_file(tmp_path / name)
 
 
 def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
@@ -139,3 +156,23 @@ def test_a_real_path_is_that_of_the_file_and_links_in_a_circle_have_one(tmp_path
     (tmp_path / "loop").symlink_to("loop")
     assert real_path(tmp_path / "link") == real_path(tmp_path / "file") == (tmp_path / "file").resolve()
     assert real_path(tmp_path / "loop" / "x").name == "x"
+
+
+def test_a_folder_that_others_remove_meanwhile_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, there = os.mkdir, []
+
+    def make_late(path: Path, mode: int = 0o777) -> None:
+        if not there:
+            there.append(path)
+            raise FileExistsError  # and it is gone when looked at
+        make(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", make_late)
+    make_folder(tmp_path / "a")
+    assert (tmp_path / "a").is_dir()
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with pytest.raises(NotADirectoryError, match="a is not a folder"):
+        make_folder(tmp_path / "a" / "b")

@@ -68,6 +68,33 @@ def _explosion(levels: int, merge: bool) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("text", "taken_for"), [("010", 8), ("-012", -10), ("00.5", 0.5), ("1:30", 90), ("0_1", 1), ("{064: a}", 52)]
+)
+def test_numbers_that_yaml_takes_for_others_are_refused(tmp_path: Path, text: str, taken_for: float) -> None:
+    assert str(taken_for) in str(yaml.safe_load(text))
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(
+        SchemaError, match=rf"^line 1: .*YAML takes '[-0-9_.:]+' for {taken_for}: write {taken_for}, or"
+    ):
+        load_yaml(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.5", "100", "0x10", "08", "1e5", "'010'", "2001-01-01 01:02:03"])
+def test_other_numbers_are_as_pyyaml_reads_them(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    assert load_yaml(tmp_path / "x.yaml") == yaml.safe_load(text)
+
+
+def test_a_key_replaces_what_a_merge_brings_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("a: &a {images: x, masks: y}\nb: {<<: *a, images: z}\nc: {masks: w, <<: *a}")
+    assert load_yaml(tmp_path / "x.yaml")["b"] == {"images": "z", "masks": "y"}
+    assert load_yaml(tmp_path / "x.yaml")["c"] == {"images": "x", "masks": "w"}
+    (tmp_path / "x.yaml").write_text("a: &a {images: x}\nb: {<<: *a, images: z, images: z}")
+    with pytest.raises(SchemaError, match=r"line 2: .*a key is there twice"):
+        load_yaml(tmp_path / "x.yaml")
+
+
 @pytest.mark.parametrize("merge", [False, True])
 def test_aliases_cannot_explode(tmp_path: Path, merge: bool) -> None:
     assert len(_load(tmp_path, _explosion(3, merge=False))) == 3

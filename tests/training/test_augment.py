@@ -126,7 +126,7 @@ def _nearest(label: Array, theta: Array, crop_hw: tuple[int, int], nudge: tuple[
     return padded[rows][:, columns]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     sizes=st.lists(st.tuples(st.integers(5, 70), st.integers(5, 70)), min_size=1, max_size=3),
     soft_hw=st.tuples(st.integers(1, 12), st.integers(1, 12)),

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -171,7 +171,6 @@ def _lovasz(probabilities: Tensor, labels: Tensor) -> float:
     )
 
 
-@settings(deadline=None)
 @given(pixels=st.integers(1, 40), classes=st.integers(1, 6), certain=st.booleans(), seed=st.integers(0, 1000))
 def test_lovasz_is_that_of_its_paper(pixels: int, classes: int, certain: bool, seed: int) -> None:
     """Class by class, pixel by pixel; where errors are equal too, and with classes that are never labelled."""

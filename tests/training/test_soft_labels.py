@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from fake_data import save
 from fake_training import CLASSES, PATCH, Shades, tiny_recipe
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from random_networks import random_network
@@ -179,7 +179,6 @@ def _put_right(
     return right, masses
 
 
-@settings(deadline=None)
 @given(
     classes=st.integers(1, 6), size_hw=st.tuples(st.integers(1, 6), st.integers(1, 6)), stride=st.integers(1, 4),
     share=st.floats(0, 1), seed=st.integers(0, 1000),

@@ -34,5 +34,8 @@ def test_what_is_none(tmp_path: Path) -> None:
         resolve(tmp_path, ".onnx")
     with pytest.raises(UsageError, match=r"unknown weights 'nobody': .* or the folder of a run$"):
         resolve("nobody", ".onnx")
+    for name in ("", "n" * 300, "a\0b"):  # a shell's variable that is not set; names that no file can have
+        with pytest.raises(UsageError, match=r"^unknown weights '.*': "):
+            resolve(name, ".onnx")
     with pytest.raises(InputError, match="never loaded"):
         resolve("x.pth", ".onnx")

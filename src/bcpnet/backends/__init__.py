@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from bcpnet.backends.base import Backend, OpenedBackend
-from bcpnet.backends.self_check import DisagreementError, require_agreement
+from bcpnet.backends.self_check import DisagreementError, require_agreement, require_numbers
 from bcpnet.errors import InputError, UsageError
 from bcpnet.machine import check_threads, default_threads
 from bcpnet.weights import resolve, shipped
@@ -102,6 +102,8 @@ def open_backend(
         opened: OpenedBackend = getattr(module, backend.class_name)(path, threads or default_threads())
         if name == "native":
             require_agreement(cast(Backend, opened), path)
+        elif name in BACKENDS:
+            require_numbers(cast(Backend, opened), opened.takes, path)
     except InputError as error:  # weights that ship are known by name, not by where they lie
         raise type(error)(str(error).replace(str(path), str(weights))) from error
     # The other process may have them elsewhere, or other cores.

@@ -58,11 +58,13 @@ class OpenedBackend:
 
     Attributes:
         reopen: opens it once more, in whatever process it is called.
+        takes: number, height, width and channels of the frames that it takes; None = any.
     """
 
     def __init__(self, path: Path, threads: int | None) -> None:
         """Takes what the backend was opened with."""
         self.reopen: Callable[[], object] = partial(type(self), path.absolute(), threads)
+        self.takes: tuple[int | None, ...] = (None, None, None, 3)
 
     def __reduce__(self) -> tuple[Callable[[], object], tuple[()]]:
         """No runtime's memory can be sent to another process."""

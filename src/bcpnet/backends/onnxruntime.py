@@ -13,6 +13,7 @@ from bcpnet.errors import InputError
 from bcpnet.machine import NO_MORE_THREADS
 from bcpnet.metadata import Metadata, of_onnx, require_logits
 from bcpnet.storage.damaged import damage, reason, shortened
+from bcpnet.storage.files import require_file
 
 # Sizes of the frames that a file takes; None = any.
 Sizes = tuple[int | None, ...]
@@ -40,7 +41,7 @@ class OnnxRuntimeBackend(OpenedBackend):
         self._opened = PerProcess(opens)
         session, self.metadata = self._opened.get()
         self._input_name = session.get_inputs()[0].name
-        self._takes, self._name = takes(session), path
+        self.takes, self._name = takes(session), path
 
     def __call__(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """N x H x W x 3 uint8 images, RGB -> N x K x ceil(H/8) x ceil(W/8) logits.
@@ -48,7 +49,7 @@ class OnnxRuntimeBackend(OpenedBackend):
         Raises:
             InputError: ONNX Runtime fails, which it does where the memory is not enough.
         """
-        require_taken(images, self._takes, self._name)
+        require_taken(images, self.takes, self._name)
         session, _ = self._opened.get()
         count, height, width, _ = images.shape
         try:
@@ -67,8 +68,7 @@ def open_session(path: Path, options: ort.SessionOptions) -> tuple[ort.Inference
         InputError: missing, not ONNX, damaged, without bcpnet's metadata, with another number of classes, or with
             other inputs and outputs than frames and logits.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    require_file(path)
     options.log_severity_level = 4  # errors reach the user as exceptions, warnings not at all
     try:
         # Without the fallback, which prints on standard output and opens the file once more in the same way.

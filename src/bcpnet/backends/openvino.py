@@ -57,7 +57,7 @@ class OpenVinoBackend(OpenedBackend):
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         session, self.metadata = open_session(path, options)
-        self._takes, self._path = takes(session), path
+        self.takes, self._path = takes(session), path
         try:
             self._run = PerProcess(partial(_compiled, path.absolute(), threads))
         except damage("openvino") as error:
@@ -69,7 +69,7 @@ class OpenVinoBackend(OpenedBackend):
         Raises:
             InputError: OpenVINO fails, which it does where the memory is not enough.
         """
-        require_taken(images, self._takes, self._path)
+        require_taken(images, self.takes, self._path)
         self._sizes.see(images.shape)
         count, height, width, _ = images.shape
         failed = f"OpenVINO failed on {count} x {height}x{width} pixels"

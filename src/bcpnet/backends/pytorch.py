@@ -14,6 +14,7 @@ from bcpnet.errors import InputError
 from bcpnet.networks.checkpoint import load_checkpoint
 from bcpnet.networks.fold import fold
 from bcpnet.networks.frames import FrameNetwork
+from bcpnet.storage.files import require_file
 
 # Layers that oneDNN, and PyTorch's own cache in front of it, keep prepared for one input size each: those of some two
 # sizes. By default 1,024: memory would grow by some 10 MiB with each new size of pictures. Read at the first layer.
@@ -44,6 +45,7 @@ class PytorchBackend(OpenedBackend):
         if threads is not None:
             torch.set_num_threads(threads)
         _leave_lost_threads()
+        require_file(path)
         network, self.metadata = load_checkpoint(path)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         # Of the whole process. Left alone, PyTorch's convolutions round their inputs to TF32 on a GPU.

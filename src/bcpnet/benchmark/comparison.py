@@ -60,6 +60,7 @@ class Row:
         threads: that it was told to use; None = its own choice.
         classes: how many the network tells apart; None where it failed before.
         macs: multiply-adds of the network, folded; None where no contestant of this name is an ONNX file.
+        int8: whether they are of 8-bit integers.
         timing, memory: None where it failed; memory also where the system does not tell.
         same_pixels: share of the first scene's pixels, 0..1, with the same class as in the first row.
         error: why it failed.
@@ -76,12 +77,13 @@ class Row:
     memory: Memory | None = None
     same_pixels: float | None = None
     error: str | None = None
+    int8: bool = False
 
     def share_of_peak(self, ceilings: Ceilings) -> float | None:
-        """What the network makes of the machine's multiply-adds, 0..1; None where its own are not known."""
+        """What the network makes of the machine's multiply-adds of its kind, 0..1; None where its own are not known."""
         if self.timing is None or self.macs is None:
             return None
-        return ceilings.share_of_peak(self.macs, self.timing.stages["network"].p50_ms)
+        return ceilings.share_of_peak(self.macs, self.timing.stages["network"].p50_ms, int8=self.int8)
 
     def as_dict(self, ceilings: Ceilings) -> dict[str, Any]:
         """For JSON: every field, frames per second, and `share_of_peak`."""
@@ -141,20 +143,22 @@ def compete(
     if not macs:
         return rows
     counts = {row.network: _macs(row.network, contestants, (height, width), open_worker) for row in rows}
-    return [replace(row, macs=counts[row.network]) for row in rows]
+    return [replace(row, macs=counts[row.network][0], int8=counts[row.network][1]) for row in rows]
 
 
 def _macs(
     network: str, contestants: Sequence[Contestant], size_hw: tuple[int, int], open_worker: OpenWorker
-) -> int | None:
+) -> tuple[int | None, bool]:
+    """How many, and whether of 8-bit integers."""
     for weights in {str(contestant.weights) for contestant in contestants if contestant.network == network}:
         try:
             with open_worker("macs", {"weights": weights, "size_hw": size_hw}) as worker:
                 if worker.opened is not None:
-                    return int(worker.opened)
+                    macs, int8 = worker.opened
+                    return int(macs), bool(int8)
         except InputError:  # as its row says, where it is the weights' fault
             continue
-    return None
+    return None, False
 
 
 class _Run:

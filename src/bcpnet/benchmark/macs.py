@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -16,10 +16,20 @@ from bcpnet.backends.onnxruntime import open_session
 from bcpnet.weights import resolve
 
 
-def count_macs(weights: str | Path, size_hw: tuple[int, int]) -> int | None:
-    """Multiply-adds of one image: convolutions and matrix products, as they stand in the file (folded).
+class Macs(NamedTuple):
+    """Multiply-adds of one image.
 
-    Runs the network once.
+    Attributes:
+        total: of convolutions and matrix products, as they stand in the file (folded).
+        int8: whether the file says that they are of 8-bit integers.
+    """
+
+    total: int
+    int8: bool
+
+
+def count_macs(weights: str | Path, size_hw: tuple[int, int]) -> Macs | None:
+    """Multiply-adds of one image. Runs the network once.
 
     Args:
         weights: a name that ships, or the path of a .onnx file; None is what others get.
@@ -39,11 +49,12 @@ def count_macs(weights: str | Path, size_hw: tuple[int, int]) -> int | None:
         session, _ = open_session(path, options)
         session.run(None, {session.get_inputs()[0].name: np.zeros((1, *size_hw, 3), np.uint8)})
         events = json.loads(Path(session.end_profiling()).read_text())
-    return sum(_macs(event["args"]) for event in events if event["name"].endswith("_kernel_time"))
+    layers = [event["args"] for event in events if event["name"].endswith("_kernel_time")]
+    return Macs(sum(map(_macs, layers)), any(layer["op_name"] == "DequantizeLinear" for layer in layers))
 
 
-def open_task(*, weights: str, size_hw: tuple[int, int]) -> tuple[int | None, Callable[[Any], None]]:
-    """For `bcpnet.benchmark.worker`: tells the number at once, then there is nothing more to ask."""
+def open_task(*, weights: str, size_hw: tuple[int, int]) -> tuple[Macs | None, Callable[[Any], None]]:
+    """For `bcpnet.benchmark.worker`: tells them at once, then there is nothing more to ask."""
     height, width = size_hw
     return count_macs(weights, (height, width)), lambda _: None
 

@@ -105,6 +105,8 @@ def format_machine(machine: Mapping[str, Any]) -> str:
 def format_ceilings(ceilings: Ceilings) -> str:
     """What the machine could do at most."""
     peak = "" if ceilings.peak_gflops is None else f"{ceilings.peak_gflops:.0f} GFLOP/s (float32 multiply-adds), "
+    if ceilings.int8_peak_gops is not None:
+        peak += f"{ceilings.int8_peak_gops:.0f} GOP/s (8-bit multiply-adds, {ceilings.int8_level}), "
     return (
         f"ceilings with {ceilings.threads} thread{'s' * (ceilings.threads != 1)}: "
         f"{peak}{ceilings.copy_gb_per_s:.1f} GB/s read and written (copy)"

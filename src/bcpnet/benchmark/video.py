@@ -23,6 +23,7 @@ from bcpnet.errors import InputError, UsageError
 from bcpnet.media.sources import BadFrame, find_media, save_class_map, save_image
 from bcpnet.media.video import VideoWriter, read_video, video_info
 from bcpnet.pipeline import divide_threads
+from bcpnet.prediction.frame_files import draw_pictures
 from bcpnet.prediction.predict import Kind, Outputs, predict
 from bcpnet.segmenter import Segmentation, load
 
@@ -205,12 +206,7 @@ class _Results:
     encoders: dict[Kind, VideoWriter] = field(default_factory=dict)
 
     def draw(self, result: Segmentation) -> tuple[Segmentation, dict[Kind, Picture]]:
-        pictures: dict[Kind, Picture] = {}
-        if "overlay" in self.save:
-            pictures["overlay"] = np.asarray(result.overlay())
-        if "colour" in self.save:
-            pictures["colour"] = np.asarray(result.colour_map())
-        return result, pictures
+        return result, draw_pictures(Outputs(self.folder), self.save, result)
 
     def encode(self, drawn: tuple[Segmentation, dict[Kind, Picture]]) -> None:
         result, pictures = drawn

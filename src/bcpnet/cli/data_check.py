@@ -32,7 +32,7 @@ class DataCheck:
     near-duplicates between splits, and drives in two splits. Exit code 1 if something is wrong; warnings leave it at 0.
 
     Attributes:
-        data: camvid, cityscapes or folder.
+        data: which dataset it is; `folder` is one of your own.
         root: the dataset's folder; for `folder`, its YAML file.
         split: only this one; by default all that there are.
         json: file to write everything to, as JSON.

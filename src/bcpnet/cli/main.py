@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import sys
 import threading
 import warnings
@@ -42,6 +43,7 @@ _EXTRAS = {
     "ncnn": "ncnn",
     "pnnx": "ncnn",
 }
+_NARROWEST = 40  # columns of a terminal that help is written for
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _complain("interrupted", exit_code(stop))
     except MemoryError as error:
-        return _complain(f"out of memory ({error}): choose a smaller size", 1)
+        return _complain("out of memory: choose a smaller size" + (f" ({error})" if str(error) else ""), 1)
     except BrokenPipeError:  # the reader of our output has gone (`| head`)
         _drop_output()
         return 0
@@ -169,6 +171,8 @@ def _parse(options: type[Any], called: str, words: list[str], default: Any) -> A
     """
     import tyro
 
+    if shutil.get_terminal_size().columns < _NARROWEST:  # tyro would take many times as long, to write a letter a line
+        os.environ["COLUMNS"] = str(_NARROWEST)
     complaint = io.StringIO()
     config = (tyro.conf.OmitArgPrefixes,)
     try:

@@ -128,7 +128,7 @@ class Predict:
     json_to: OptionalPath = None
     save_to: Annotated[str | None, arg(metavar="WHERE", help_behavior_hint="")] = None
     save_as: PipeKind = "y4m"
-    policy: Annotated[Policy | None, arg(help_behavior_hint="")] = None
+    policy: Annotated[Policy | None, arg(metavar="{every,newest}", help_behavior_hint="")] = None
     duration: Time = None
     max_frames: Number = None
     pipe_format: Name = None

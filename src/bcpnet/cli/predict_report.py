@@ -21,7 +21,7 @@ from bcpnet.media.video import lost_sound
 from bcpnet.prediction.coco_file import CocoFile
 from bcpnet.prediction.json_lines import error_line, frame_line
 from bcpnet.prediction.live import Ages
-from bcpnet.prediction.outputs import Outputs
+from bcpnet.prediction.outputs import PNG_A_FRAME, Outputs
 from bcpnet.prediction.predict import Prediction
 
 _TOLD_OF_ONE_FILE = 3
@@ -84,7 +84,7 @@ class Report:
     def warn_of_lost_sound(self, videos: Sequence[MediaItem]) -> None:
         """A line for each video whose sound does not go into those that will be written."""
         for item in videos:
-            if item.source is None and {"overlay", "colour"} & set(self.outputs.kinds_of(item)):
+            if item.source is None and set(self.outputs.kinds_of(item)) - set(PNG_A_FRAME):
                 with suppress(InputError):  # said when its frames are read
                     for codec in lost_sound(item.path):
                         complain(f"{item.path}: MP4 does not take its sound ({codec}): the video written has none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,8 @@ class Serve:
         no_token: serve other machines without a token, too.
         allow_origin: origins of other sites' pages that may use the service, such as https://example.com.
         page: folder of the web page to serve at /; by default the one that was built into the package, if any.
-        workers: processes; one that dies is replaced while the others go on.
+        workers: processes, which share the threads; by default one for each thread, on Windows one. One that dies is
+            replaced while the others go on.
         threads: CPU threads of all workers together, by default one per core; each works on one image at a time.
         backend: what runs the network: native, onnxruntime, openvino or pytorch; by default what the weights call for;
             auto = the fastest here, by a trial of about a second that is remembered.
@@ -59,7 +61,7 @@ class Serve:
     no_token: Flag = False
     allow_origin: Annotated[tuple[str, ...], arg(metavar="ORIGIN [ORIGIN ...]", help_behavior_hint="")] = ()
     page: OptionalPath = None
-    workers: int = 1
+    workers: Number = None
     threads: Number = None
     backend: Name = None
     size: Size = None
@@ -76,8 +78,9 @@ def run(options: Serve) -> int:
     size_hw = None if options.size is None else parse_size(options.size)
     token = _token(options.token_file)
     threads = options.threads or usable_cores()
-    if not 1 <= options.workers <= threads:
-        raise UsageError(f"--workers {options.workers}: need 1 to {threads}, a thread for each")
+    workers = (1 if sys.platform == "win32" else threads) if options.workers is None else options.workers
+    if not 1 <= workers <= threads:
+        raise UsageError(f"--workers {workers}: need 1 to {threads}, a thread for each")
     if not 0 <= options.port <= 65535:
         raise UsageError(f"--port {options.port}: need 0 to 65535")
     for name, value, least in (
@@ -102,17 +105,17 @@ def run(options: Serve) -> int:
         queue=options.queue,
         wait_s=options.wait_s,
         connections=options.connections,
-        bodies_mib=8 * options.max_mib,
+        bodies_mib=max(2, 8 // workers) * options.max_mib,
     )
     worker = WorkerOptions(
         options.weights,
         chosen_backend(options.backend, options.weights[0], size_hw, 1),
         size_hw,
-        threads // options.workers,
+        threads // workers,
         bounds,
         Access(token, options.allow_origin, options.page),
     )
-    serve(worker, options.host, options.port, options.workers, lambda address: print(address, flush=True))
+    serve(worker, options.host, options.port, workers, lambda address: print(address, flush=True))
     return 0
 
 

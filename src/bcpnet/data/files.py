@@ -21,6 +21,7 @@ from bcpnet.storage.damaged import shortened
 _MOST_NAMES, _MOST_VALUES = 10, 5  # in a message
 
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")
+_LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")
 
 LabelReader = Callable[[Path], npt.NDArray[np.uint8]]
 
@@ -181,6 +182,10 @@ def _why_no_ids(image: ImageFile.ImageFile) -> str | None:
         return f"label is {image.mode}, need one 8-bit id a pixel (greyscale or palette PNG)"
     if image.format in _LOSSY:
         return f"label is a {image.format}, which changes ids; need PNG"
+    if image.info.get("compression") in _LOSSY_IN_TIFF:
+        return "label is a TIFF with lossy compression, which changes ids; need PNG"
+    if image.format == "PPM" and any(isinstance(tile[3], tuple) and tile[3] != ("L", 255) for tile in image.tile):
+        return "label is a PGM whose greatest value is not 255, which decoders scale to 255; need 255 there, or PNG"
     # "L;4" and the like stand in what Pillow hands to its decoder, as it is or first of several.
     if image.mode == "L" and any(str(tile[3]).strip("('").startswith(("L;2", "L;4")) for tile in image.tile):
         return "label has 2 or 4 bits a pixel, which decoders scale to 0..255; need 8 bits (greyscale PNG)"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
+
+from bcpnet.errors import UsageError
 
 Colour = tuple[int, int, int]
 Palette = Literal["clear", "dataset"]
@@ -50,5 +52,11 @@ def clear_colours(names: Sequence[str]) -> tuple[Colour, ...]:
 
 
 def palette_colours(palette: Palette, names: Sequence[str], colours: Sequence[Colour]) -> Sequence[Colour]:
-    """The colours that overlays have: clear = `clear_colours`, dataset = `colours`, the classes' own."""
+    """The colours that overlays have: clear = `clear_colours`, dataset = `colours`, the classes' own.
+
+    Raises:
+        UsageError: another palette.
+    """
+    if palette not in get_args(Palette):
+        raise UsageError(f"palette {palette!r}: need {' or '.join(map(repr, get_args(Palette)))}")
     return clear_colours(names) if palette == "clear" else colours

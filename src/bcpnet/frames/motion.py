@@ -103,15 +103,19 @@ class _Search:
             self.step(start + np.array(step, np.int32), where)
 
     def between(self, axis: int) -> _Words:
-        """In sixteenths of a pixel, where a parabola through three neighbouring differences is least."""
+        """In sixteenths of a pixel, where a parabola through three neighbouring differences is least.
+
+        Zero where no more is left than noise: an edge near the window's border bends the parabola, too.
+        """
         one = np.eye(2, dtype=np.int32)[axis]
         low, high = self.differences(self.best - one), self.differences(self.best + one)
         bend = low + high - 2 * self.least
         there = self._corner[..., axis] + self.best[..., axis]
-        is_inside = (there > 0) & (there < self._last[axis]) & (bend > _FLAT)
+        is_inside = (there > 0) & (there < self._last[axis])
+        is_between = is_inside & (self.least > _NOISE) & (bend > _FLAT)
         lead = (low - high) * (SUBPIXEL // 2)
-        share = np.sign(lead) * (np.abs(lead) // np.where(is_inside, bend, 1))  # towards zero, as C divides
-        return np.where(is_inside, np.clip(share, -SUBPIXEL // 2, SUBPIXEL // 2 - 1), 0).astype(np.int32)
+        share = np.sign(lead) * (np.abs(lead) // np.where(is_between, bend, 1))  # towards zero, as C divides
+        return np.where(is_between, np.clip(share, -SUBPIXEL // 2, SUBPIXEL // 2 - 1), 0).astype(np.int32)
 
     def contrasts(self, now: _Bytes) -> _Words:
         """How much the windows differ from those one pixel below and to the right, at the border above and left."""

@@ -18,12 +18,14 @@ from bcpnet.errors import UsageError
 MEAN = 128.0
 SCALE = 1.0 / 128.0
 
+_SHORTEST, _LONGEST = 32, 16384  # sides of a network's input, in pixels
+
 
 def checked_size_hw(size_hw: Sequence[int] | None) -> tuple[int, int] | None:
     """A network size as given by a caller, as a tuple of two ints; None stays None.
 
     Raises:
-        UsageError: not two whole numbers, or one under 32.
+        UsageError: not two whole numbers, each 32 to 16384.
     """
     if size_hw is None:
         return None
@@ -31,8 +33,8 @@ def checked_size_hw(size_hw: Sequence[int] | None) -> tuple[int, int] | None:
     if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
         raise UsageError(f"network size {size_hw!r}: need two whole numbers, height and width, for example (360, 640)")
     height, width = map(int, sides)
-    if min(height, width) < 32:
-        raise UsageError(f"network size {height}x{width}: need at least 32 pixels a side")
+    if min(height, width) < _SHORTEST or max(height, width) > _LONGEST:
+        raise UsageError(f"network size {height}x{width}: need {_SHORTEST} to {_LONGEST} pixels a side")
     return height, width
 
 

@@ -135,14 +135,17 @@ class StepInNumPy:
         return found
 
     def _present_there(self) -> _Bools:
-        """K x rows x columns: the classes of the blocks that a block's logits, with the four around each, come from."""
+        """K x rows x columns: the classes where a block's logits come from.
+
+        Only the inner two of the four taps along each axis count: the outer ones have negative weights.
+        """
         found = np.zeros_like(self.present)
         (ys, _), (xs, _) = (self._taps(axis) for axis in (0, 1))
         rows, columns = self._blocks.of_logits
         for row, column in np.ndindex(*self._blocks.counts):
             inside = np.ix_(rows == row, columns == column)
             if all(len(side) for side in (inside[0], inside[1][0])):
-                there_y, there_x = rows[ys[:, inside[0], inside[1]]], columns[xs[:, inside[0], inside[1]]]
+                there_y, there_x = rows[ys[1:3, inside[0], inside[1]]], columns[xs[1:3, inside[0], inside[1]]]
                 area = slice(there_y.min(), there_y.max() + 1), slice(there_x.min(), there_x.max() + 1)
                 found[:, row, column] = self.present[:, area[0], area[1]].any((1, 2))
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import stat
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import TiffImageFile
 
 from bcpnet.errors import InputError
 from bcpnet.media.class_map_png import MARK, class_map_png, indexed
@@ -19,6 +21,8 @@ from bcpnet.storage.damaged import damage, damage_told, reason
 from bcpnet.storage.files import write_bytes
 
 MOST_PIXELS = 178_956_970  # of one picture: Pillow's own guard against decompression bombs, whatever it is set to
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs would be printed; errors are raised as well
 
 _ROTATED = 5  # EXIF orientations from here on swap width and height
 _LONGEST_JPEG_SIDE = 65_500
@@ -65,7 +69,7 @@ def decode(
         path = Path(path)
         image = _opened(path, _from_pipe(path) if path.is_fifo() else None)
         values, orientation = _stored(path, image, values_of, why_not)
-    return _upright(values, orientation)
+    return upright(values, orientation)
 
 
 def read_image_bytes(data: bytes, name: str, most_pixels: int, longest_side: int, formats: tuple[str, ...]) -> Bytes:
@@ -91,7 +95,7 @@ def read_image_bytes(data: bytes, name: str, most_pixels: int, longest_side: int
             image.close()
             raise TooLargeError(f"{name}: {image.width}x{image.height} pixels: sides end at {longest_side}")
         values, orientation = _stored(path, image, _rgb, _why_not_rgb)
-    return _upright(values, orientation)
+    return upright(values, orientation)
 
 
 class TooLargeError(InputError):
@@ -106,8 +110,11 @@ def read_header(path: Path) -> tuple[tuple[int, int], int]:
     """
     with damage_told(path, "PIL", "damaged or unsupported image"), _opened(path) as image:
         image.getexif = partial(Image.Image.getexif, image)  # type: ignore[method-assign]  # a PNG's decodes it
-        orientation = _orientation(image)
-        return (image.size[::-1] if orientation >= _ROTATED else image.size), orientation
+        orientation = orientation_of(image)
+        size = image.size
+        if isinstance(image, TiffImageFile):  # some versions of Pillow have turned that already
+            size = image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+        return (size[::-1] if orientation >= _ROTATED else size), orientation
 
 
 def is_marked_picture(path: Path) -> bool:
@@ -161,7 +168,8 @@ _UPRIGHT: dict[int, Callable[[Bytes], Bytes]] = {
 }
 
 
-def _upright(stored: Bytes, orientation: int) -> Bytes:
+def upright(stored: Bytes, orientation: int) -> Bytes:
+    """A picture stored in one of EXIF's orientations, turned."""
     return stored if orientation == 1 else np.ascontiguousarray(_UPRIGHT[orientation](stored))
 
 
@@ -186,7 +194,7 @@ def _stored(
             if top == 0:
                 values = np.empty((height, *strip.shape[1:]), np.uint8)
             values[top:bottom] = strip
-        return values, _orientation(image)
+        return values, orientation_of(image)
 
 
 def _from_pipe(path: Path) -> io.BytesIO:
@@ -216,18 +224,20 @@ def _opened(
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"{path}: {too_large}") from error
     except UnidentifiedImageError as error:
-        reason = "an empty file" if empty else "not an image of a known format, or damaged"
+        reason = "an empty file" if empty else "not an image of a known format, or damaged: convert it to PNG or JPEG"
         raise InputError(f"{path}: {reason}") from error
     if image.width * image.height > most:
         image.close()
         raise TooLargeError(f"{path}: {image.width}x{image.height} pixels are {too_large}")
+    if isinstance(image, TiffImageFile):
+        image.filename = ""  # else Pillow maps the file, and takes width for height where it is stored on its side
     if image.format == "EPS":  # Pillow would run Ghostscript, a program in a file, of any duration
         image.close()
         raise InputError(f"{path}: PostScript is a drawing, not pixels: convert it to PNG")
     return image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """EXIF's 1 to 8; 1 where it makes no sense, because the pixels may be good all the same."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)

@@ -32,6 +32,7 @@ from bcpnet.media.video import (
     video_frames,
     video_info,
 )
+from bcpnet.storage.damaged import reason
 
 __all__ = [
     "BadFrame", "Frame", "MediaItem", "VideoInfo", "VideoWriter",
@@ -45,7 +46,7 @@ IMAGE_SUFFIXES = {
     ".tif", ".tiff", ".webp",
 }  # fmt: skip
 VIDEO_SUFFIXES = {
-    ".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv",
+    ".avi", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv", ".y4m",
 }  # fmt: skip
 
 
@@ -209,6 +210,8 @@ def is_own_result(path: Path) -> bool:
 
 def _expand(source: str) -> list[tuple[Path, bool]]:
     """Files, each with whether it is a video."""
+    if not source:  # for pathlib it is the folder one is in
+        raise InputError("an empty name: name an image, a folder, a glob or a video")
     path = Path(source)
     try:
         if path.is_dir():
@@ -223,8 +226,8 @@ def _expand(source: str) -> list[tuple[Path, bool]]:
         # A link to nowhere is kept, to be told of; folders and pipes are not.
         files = [entry for entry in sorted(entries, key=_natural) if entry.is_file() or not entry.exists()]
         kinds = [(entry, _kind_of(entry)) for entry in files]
-    except OSError as error:
-        raise InputError(f"{source}: cannot read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{source}: cannot read: {reason(error)}") from error
     found = [(entry, kind == "video") for entry, kind in kinds if kind is not None]
     if not found:
         raise InputError(f"{source}: {none_found}")

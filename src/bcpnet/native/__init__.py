@@ -29,6 +29,7 @@ _FUNCTIONS = {
     "bcpnet_int8_level": (ctypes.c_char_p, [_POINTER]),
     "bcpnet_int8_lanes": (_INT, [_POINTER]),
     "bcpnet_int8_less": (_INT, [_POINTER]),
+    "bcpnet_int8_multiply_adds": (_SIZE, [_POINTER, _SIZE]),
     "bcpnet_int8_layer_bytes": (_INT, []),
     "bcpnet_int8_run": (_INT, [_POINTER, _POINTER, _POINTER, _INT]),
     "bcpnet_deflate_runs": (_SIZE, [_POINTER, _SIZE, _SIZE, _POINTER]),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bcpnet.errors import InputError
 from bcpnet.native.protobuf import DamagedError, Message, UnsupportedError
 from bcpnet.storage.damaged import shortened
+from bcpnet.storage.files import require_file
 
 Array = npt.NDArray[Any]
 
@@ -87,8 +88,7 @@ def read_onnx(path: Path) -> Graph:
         InputError: missing, or not such a file.
         UnsupportedError: something in it that the engine was not written for.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    require_file(path)
     try:
         return _graph(memoryview(path.read_bytes()))
     except OSError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from typing import Any, Literal
+
 from bcpnet.native.fusion import Step
 from bcpnet.native.sizes import Doubled, MapSize
 
@@ -9,6 +12,7 @@ from bcpnet.native.sizes import Doubled, MapSize
 _GOOD_ROWS = 16
 _LEAST_ROWS = 4  # where there would be nothing to do for some threads
 _SIDE_BY_SIDE = 8  # tiles per thread, so that none waits long for the last
+_BEHIND = 16  # units behind a tensor that are read with its last vector, and not used: the widest vector's
 
 
 def last_uses(steps: list[Step]) -> list[int]:
@@ -50,6 +54,45 @@ def offsets_of(lengths: list[int], last_use: list[int], aligned: int) -> tuple[l
     return offsets, max(offset + length for offset, length in zip(offsets, lengths, strict=True))
 
 
+def joined(
+    packed: list[Any],
+    steps: list[Step],
+    size_hw: tuple[int, int],
+    starts: list[int],
+    lengths: list[int],
+    unit: Literal["floats", "bytes"],
+) -> ctypes.Array[Any]:
+    """Layers for frames of that size, which read what those before them write.
+
+    Args:
+        packed: a C structure for each step, with what does not depend on the size.
+        steps: what they compute.
+        size_hw: of the frame.
+        starts: the address of what each step writes.
+        lengths: how many of `unit` that is; the structures' fields are named after it.
+        unit: of lengths.
+    """
+    layers: ctypes.Array[Any] = (type(packed[0]) * len(packed))(*packed)
+    sizes = [size_for(step.size, size_hw) for step in steps]
+    for index, step in enumerate(steps):
+        layer = layers[index]
+        layer.height, layer.width = size_for(step.front_size, size_hw)
+        layer.out_height, layer.out_width = sizes[index]
+        layer.frame_height, layer.frame_width = size_hw
+        for at, source in enumerate(step.sources):
+            if source.step is not None:
+                layer.sources[at].data = starts[source.step]
+                setattr(layer.sources[at], unit, lengths[source.step] + _BEHIND)
+                layer.sources[at].height, layer.sources[at].width = sizes[source.step]
+        for name, of in (("residual", step.residual), ("gate", step.gate)):
+            if of is not None:
+                setattr(layer, name, starts[of])
+                setattr(layer, f"{name}_{unit}", lengths[of] + _BEHIND)
+        layer.out = starts[index]
+        setattr(layer, f"out_{unit}", lengths[index])
+    return layers
+
+
 def tile_rows(height: int, across: int, threads: int) -> int:
     """Rows of the tiles that a layer's output of `height` rows is cut into, where `across` tiles lie side by side."""
     if threads == 1:
@@ -69,8 +112,12 @@ def even_part(length: int, parts: int) -> int:
     return -(-length // parts)
 
 
-def macs_of(step: Step, front_hw: tuple[int, int], out_hw: tuple[int, int]) -> int:
-    """Multiply-adds of a step."""
+def macs_of(steps: list[Step], size_hw: tuple[int, int]) -> int:
+    """Multiply-adds of one run on a frame of that size."""
+    return sum(_macs(step, size_for(step.front_size, size_hw), size_for(step.size, size_hw)) for step in steps)
+
+
+def _macs(step: Step, front_hw: tuple[int, int], out_hw: tuple[int, int]) -> int:
     pixels_out = out_hw[0] * out_hw[1]
     pixels_in = 1 if step.squeeze else front_hw[0] * front_hw[1]
     of_front = 0 if step.expand is None else step.expand.weights.size * pixels_in

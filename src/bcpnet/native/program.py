@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bcpnet.native.fusion import Step
-from bcpnet.native.placing import even_part, last_uses, macs_of, offsets_of, size_for, tile_rows
+from bcpnet.native.placing import even_part, joined, last_uses, macs_of, offsets_of, size_for, tile_rows
 from bcpnet.native.structures import (
     FRONT_EXPAND,
     FRONT_FRAME,
@@ -29,7 +29,6 @@ from bcpnet.native.values import Activation, Floats, Value
 # Floats of a tile's ring of rows: a quarter of a megabyte, which second-level caches hold.
 _RING = 65536
 _LINE = 16  # floats of a cache line
-_BEHIND = 16  # floats behind a tensor that are read with its last vector, and not used: the widest vector's
 
 
 @dataclass(frozen=True)
@@ -67,29 +66,11 @@ class Program:
         offsets, total = offsets_of(lengths, self._last_use, _LINE)
         memory = _aligned(total + 64)  # vectors may be read past the last channel
         starts = [memory[offset:].ctypes.data for offset in offsets]
-        layers = (CLayer * len(self._steps))()
-        macs = 0
-        for index, step in enumerate(self._steps):
-            layer = layers[index]
-            ctypes.pointer(layer)[0] = self._layers[index]
-            front = size_for(step.front_size, size_hw)
-            layer.height, layer.width = front
-            layer.out_height, layer.out_width = sizes[index]
-            layer.frame_height, layer.frame_width = size_hw
-            for at, source in enumerate(step.sources):
-                if source.step is None:
-                    continue
-                layer.sources[at].data, layer.sources[at].floats = starts[source.step], lengths[source.step] + _BEHIND
-                layer.sources[at].height, layer.sources[at].width = sizes[source.step]
-            if step.residual is not None:
-                layer.residual, layer.residual_floats = starts[step.residual], lengths[step.residual] + _BEHIND
-            if step.gate is not None:
-                layer.gate, layer.gate_floats = starts[step.gate], lengths[step.gate] + _BEHIND
-            layer.out, layer.out_floats = starts[index], lengths[index]
+        layers = joined(self._layers, self._steps, size_hw, starts, lengths, "floats")
+        for layer in layers:
             layer.tile_height, layer.tile_width = _tile(layer, threads)
-            macs += macs_of(step, front, sizes[index])
         logits = memory[offsets[-1] :][: lengths[-1]].reshape(*sizes[-1], self._steps[-1].channels)
-        return Placed(layers, logits, memory.nbytes, macs, memory)
+        return Placed(layers, logits, memory.nbytes, macs_of(self._steps, size_hw), memory)
 
     def _packed(self, step: Step) -> CLayer:
         layer = CLayer(mean=step.frame_mean, n_sources=len(step.sources), kernel=1, stride=1)

@@ -14,6 +14,7 @@ from bcpnet.media.sources import MediaItem, is_own_result
 from bcpnet.prediction.coco_file import is_own_coco_file
 
 Kind = Literal["overlay", "classmap", "ids", "colour", "confidence"]
+PNG_A_FRAME: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; the others are videos then
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,7 @@ class Outputs:
             return self.overlay_path
         if kind == "classmap":
             return self.folder / f"{stem}.png"
-        if kind in ("ids", "confidence"):
-            return self.folder / f"{stem}_{kind}.png"
-        suffix = ".mp4" if is_video else ".jpg" if kind == "overlay" else ".png"
+        suffix = ".mp4" if is_video and kind not in PNG_A_FRAME else ".jpg" if kind == "overlay" else ".png"
         return self.folder / f"{stem}_{kind}{suffix}"
 
     def check_folder(self) -> None:

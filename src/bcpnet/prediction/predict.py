@@ -19,6 +19,7 @@ from bcpnet.media.sources import BadFrame, Frame, MediaItem, frames
 from bcpnet.media.video import ALL, Cut, Sound, VideoWriter, video_info
 from bcpnet.prediction.frame_files import draw_pictures, write_files
 from bcpnet.prediction.live import results_of
+from bcpnet.prediction.outputs import PNG_A_FRAME
 from bcpnet.prediction.outputs import Kind as Kind
 from bcpnet.prediction.outputs import Outputs as Outputs
 from bcpnet.prediction.steady import smoothed, with_smoothers
@@ -28,7 +29,6 @@ from bcpnet.storage.files import real_path
 
 _IS_A_SOURCE = "is a source and would be overwritten: write elsewhere (--out, --save-to)"
 _LIVE_UNIT_S = Fraction(1, 90_000)
-_EVERY_FRAME_A_PNG: tuple[Kind, ...] = ("classmap", "ids", "confidence")  # of a video, too; others are videos then
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ class _Run:
         seen = set()
         for item in items:
             for kind in set(self.outputs.kinds_of(item)):
-                if kind in _EVERY_FRAME_A_PNG and item.is_video:
+                if kind in PNG_A_FRAME and item.is_video:
                     continue
                 target = self.outputs.path(kind, item.stem, item.is_video)
                 if real_path(target) in self.sources:

@@ -22,7 +22,8 @@ class Bounds:
         images: in one request.
         queue: requests that wait for a thread.
         wait_s: how long a request waits for a thread, in seconds.
-        hold_s: how long a request is held back before it is refused because the queue is full.
+        hold_s: how long a request is held back, and no longer than `wait_s`, before it is refused because the queue is
+            full.
         connections: open at once.
         bodies_mib: bodies of all requests that are being received, wait or run, in MiB.
         receive_s: from the first byte of a request, or from the start of a connection, to the request's last.
@@ -39,7 +40,7 @@ class Bounds:
     images: int = 16
     queue: int = 64
     wait_s: float = 10.0
-    hold_s: float = 2.0
+    hold_s: float = 4.0
     connections: int = 512
     bodies_mib: int = 256
     receive_s: float = 30.0

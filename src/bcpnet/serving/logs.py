@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,6 +14,7 @@ _LOG = logging.getLogger("bcpnet.serving")
 
 def log_to_stderr(worker: int | None) -> None:
     """Makes this process write its events, and the HTTP server's errors; `worker` is its number, None the parent's."""
+    warnings.simplefilter("ignore")  # Pillow's, of what is odd in a picture, are not for the log
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter(worker))
     for name, level in (("bcpnet.serving", logging.INFO), ("uvicorn", logging.ERROR)):

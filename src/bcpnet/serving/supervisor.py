@@ -15,7 +15,8 @@ from bcpnet.errors import InputError, UsageError
 from bcpnet.serving.logs import event, log_to_stderr
 from bcpnet.serving.metrics import CELLS
 from bcpnet.serving.page import NO_PAGE, has_page
-from bcpnet.serving.worker import BEAT_S, WorkerOptions, run_worker
+from bcpnet.serving.server import CLOSED
+from bcpnet.serving.worker import BEAT_S, Shared, WorkerOptions, run_worker
 
 _BACKLOG = 128
 _QUICK_DEATH_S = 5.0  # a worker that lived no longer than this is started again only after a pause
@@ -64,8 +65,9 @@ def is_loopback(host: str) -> bool:
 class _Supervisor:
     def __init__(self, options: WorkerOptions, listener: socket.socket, workers: int) -> None:
         self._options, self._listener = options, listener
-        self._cells = _CONTEXT.RawArray("d", CELLS * workers)
-        self._beats = _CONTEXT.RawArray("L", workers)
+        self._shared = Shared(
+            _CONTEXT.RawArray("d", CELLS * workers), _CONTEXT.RawArray("L", workers), _CONTEXT.RawArray("L", workers)
+        )
         self._heard = [0] * workers  # the last beat of each
         self._silent_s = [0.0] * workers
         self._processes: list[Any] = [None] * workers
@@ -105,7 +107,7 @@ class _Supervisor:
         It counts its own calls, not the clock: where all processes were stopped for a while, none is taken to hang.
         """
         for number, process in enumerate(self._processes):
-            beat = self._beats[number]
+            beat = self._shared.beats[number]
             self._silent_s[number] = 0.0 if beat != self._heard[number] else self._silent_s[number] + BEAT_S
             self._heard[number] = beat
             bounds = self._options.bounds
@@ -127,12 +129,13 @@ class _Supervisor:
             process.join()
 
     def _start(self, number: int) -> None:
-        self._beats[number] = self._heard[number] = 0
+        self._shared.beats[number] = self._heard[number] = 0
+        self._shared.connections[number] = CLOSED
         self._silent_s[number] = 0.0
         receiver, sender = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(
             target=run_worker,
-            args=(self._options, self._listener, sender, self._cells, self._beats, number),
+            args=(self._options, self._listener, sender, self._shared, number),
             name=f"worker_{number}",
         )
         process.start()

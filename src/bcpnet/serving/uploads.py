@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
@@ -16,6 +18,10 @@ Frame = npt.NDArray[np.uint8]
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "AVIF")
 
 _LONGEST_BOUNDARY = 200
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # of a JPEG; the others are parts of a scan
+_START_OF_SCAN, _END_OF_IMAGE, _WITHOUT_LENGTH = 0xDA, 0xD9, 0x01
+_MOST_SCANS = 100  # progressive JPEGs have some ten
 
 
 def image_files(body: bytes, content_type: str, bounds: Bounds) -> list[bytes]:
@@ -37,12 +43,28 @@ def decode(file: bytes, bounds: Bounds) -> Frame:
     Raises:
         RefusedError: 413 for too many pixels, which is told before decoding, 422 for what is no image that can be read.
     """
+    if file.startswith(b"\xff\xd8") and _scans(file) > _MOST_SCANS:
+        raise RefusedError(422, f"image: a JPEG of more than {_MOST_SCANS} scans: save it anew")
     try:
         return read_image_bytes(file, "image", bounds.megapixels * 10**6, bounds.side, FORMATS)
     except TooLargeError as error:
         raise RefusedError(413, str(error)) from error
     except InputError as error:
         raise RefusedError(422, str(error)) from error
+
+
+def _scans(jpeg: bytes) -> int:
+    """Of its first picture, up to _MOST_SCANS + 1. Each may be a few bytes, and takes as long as all pixels do."""
+    count, at = 0, 2
+    while count <= _MOST_SCANS and (marker := _MARKER.search(jpeg, at)) is not None:
+        at = marker.end()
+        code = jpeg[at - 1]
+        if code == _END_OF_IMAGE:
+            break
+        count += code == _START_OF_SCAN
+        if code != _WITHOUT_LENGTH:
+            at += int.from_bytes(jpeg[at : at + 2], "big")
+    return count
 
 
 def _parts(body: bytes, boundary: str, most: int) -> list[bytes]:

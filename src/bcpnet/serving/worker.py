@@ -11,9 +11,9 @@ from collections.abc import Callable, MutableSequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bcpnet.errors import InputError, UsageError
 from bcpnet.serving.app import build_app
@@ -23,7 +23,9 @@ from bcpnet.serving.logs import event, log_to_stderr
 from bcpnet.serving.metrics import Metrics
 from bcpnet.serving.models import open_models
 from bcpnet.serving.protocol import bounded_protocol
+from bcpnet.serving.server import Server
 from bcpnet.serving.service import Access, Service
+from bcpnet.serving.stream_protocol import bounded_stream_protocol
 
 BEAT_S = 1.0  # between two signs of life
 
@@ -47,13 +49,22 @@ class WorkerOptions:
     access: Access
 
 
+class Shared(NamedTuple):
+    """Memory that all workers share, each with a part of its own.
+
+    Attributes:
+        cells: of `bcpnet.serving.metrics`.
+        beats: counted up every second by a worker that answers.
+        connections: how many are open, as `bcpnet.serving.server` has them.
+    """
+
+    cells: MutableSequence[float]
+    beats: MutableSequence[int]
+    connections: MutableSequence[int]
+
+
 def run_worker(
-    options: WorkerOptions,
-    listener: socket.socket,
-    started: Connection,
-    cells: MutableSequence[float],
-    beats: MutableSequence[int],
-    number: int,
+    options: WorkerOptions, listener: socket.socket, started: Connection, shared: Shared, number: int
 ) -> None:
     """Serves until SIGTERM, or until the parent process ends; then takes no more requests and ends those that run.
 
@@ -61,8 +72,7 @@ def run_worker(
         options: what to serve.
         listener: bound; all workers accept from it.
         started: gets None once the models are open, or the exception that says why they cannot be.
-        cells: of `bcpnet.serving.metrics`, shared by all workers.
-        beats: of each worker, shared: its own is counted up every second while it answers.
+        shared: with the other workers.
         number: of this worker.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the parent decides
@@ -71,7 +81,7 @@ def run_worker(
         service = Service(
             open_models(options.weights, options.backend, options.size_hw),
             Jobs(options.threads, options.bounds),
-            Metrics(cells, number),
+            Metrics(shared.cells, number),
             options.bounds,
             options.access,
         )
@@ -82,7 +92,7 @@ def run_worker(
     config = uvicorn.Config(
         app,
         http=bounded_protocol(options.bounds),
-        ws=WebSocketsSansIOProtocol,
+        ws=bounded_stream_protocol(options.bounds, service.bodies),
         ws_max_size=options.bounds.request_bytes,
         ws_per_message_deflate=False,
         lifespan="off",
@@ -94,10 +104,11 @@ def run_worker(
         timeout_keep_alive=round(options.bounds.idle_s),
         timeout_graceful_shutdown=round(options.bounds.drain_s),
     )
-    _beat(beats, number)  # the models are open: from now on it may be silent for `hang_s` only
+    _beat(shared.beats, number)  # the models are open: from now on it may be silent for `hang_s` only
     event("started", threads=options.threads, pid=os.getpid())
     started.send(None)
-    asyncio.run(_serve(uvicorn.Server(config), service, listener, lambda: _beat(beats, number)))
+    server = Server(config, options.bounds.connections, shared.connections, number)
+    asyncio.run(_serve(server, service, listener, lambda: _beat(shared.beats, number)))
     service.jobs.close()
     event("stopped")
 

@@ -68,10 +68,8 @@ def download(url: str, part: Path, report: Report) -> None:
             tries = 0 if size > furthest else tries
             furthest = max(size, furthest)
             if tries == len(_WAITS_S):
-                raise InputError(
-                    f"{url}: {error}; check the network and run the command again, "
-                    f"it goes on from the {size / 1e6:.0f} MB in {part}"
-                ) from error
+                resumes = f", it goes on from the {size / 1e6:.0f} MB in {part}" if size else ""
+                raise InputError(f"{url}: {error}; check the network and run the command again{resumes}") from error
             report(f"{error}; trying again in {_WAITS_S[tries]:.0f} s")
             time.sleep(_WAITS_S[tries])
             tries += 1

@@ -11,9 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bcpnet.errors import InputError
+from bcpnet.storage.damaged import reason
 
 _PREFIX = ".bcpnet-"
 _RANDOM_BYTES = 8
+_TRIES = 100
 _LONGEST_SUFFIX = 16  # bytes; what is longer is no kind of file
 _unfinished: set[Path] = set()
 
@@ -29,6 +31,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         InputError: the folder cannot be written, the disk is full, the name is too long, or what is there is no file.
     """
     path = Path(path)
+    _require_name(path)
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
     temporary = path.parent / f"{_PREFIX}{secrets.token_hex(_RANDOM_BYTES)}{suffix}"
     try:
@@ -48,9 +51,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _unfinished.discard(temporary)
 
 
+def require_file(path: Path) -> None:
+    """Raises InputError where there is no file at `path` to be read, or the system does not let us see."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{path}: not a file")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # no permission, a name that is too long, or with a NUL
+        raise InputError(f"{path}: cannot read: {reason(error)}") from error
+
+
 def require_writable(path: Path) -> None:
     """Before long work: raises InputError where its result, `path`, cannot be written. Leaves nothing behind."""
     path = Path(path).absolute()
+    _require_name(path)
     folder = next(part for part in path.parents if os.path.lexists(part))
     try:
         if not folder.is_dir():
@@ -61,6 +76,16 @@ def require_writable(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from error
+
+
+def _require_name(path: Path) -> None:
+    """Raises InputError for a name that no file can have."""
+    try:
+        is_name = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_name = False
+    if not is_name:
+        raise InputError(f"{path}: cannot write: no file can have that name")
 
 
 def _require_writable(path: Path) -> None:
@@ -74,12 +99,18 @@ def _require_writable(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, where they are not there. Raises OSError, which names a file in the way."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
+    """Makes a folder and those above it, where they are not there, while other processes may remove them.
+
+    Raises:
+        OSError: it cannot be made; names a file in the way.
+    """
+    for _ in range(_TRIES):
+        with suppress(FileExistsError, FileNotFoundError, NotADirectoryError):
+            return folder.mkdir(parents=True, exist_ok=True)
         there = next(part for part in (folder, *folder.parents) if os.path.lexists(part))
-        raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder") from error
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{there} is not a folder")
+    return folder.mkdir(parents=True, exist_ok=True)
 
 
 def real_path(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from reprlib import Repr
@@ -17,6 +18,9 @@ _MOST_BYTES = 1 << 18
 _MOST_VALUES = 10_000  # each alias counts as all that it stands for
 _DEEPEST = 16
 _LONGEST_NUMBER = 100  # letters; also of dates and the like
+# Numbers that people write in tens and YAML reads otherwise: 010 to the base of 8, 1:30 to that of 60.
+_OTHER_BASE = re.compile(r"[-+]?0[0-9_]|[^:]*:")
+_MERGE = "tag:yaml.org,2002:merge"
 
 _REPR = Repr()
 _REPR.maxstring = _REPR.maxother = 60
@@ -102,6 +106,10 @@ class _Loader(yaml.SafeLoader):
         try:
             if isinstance(node, yaml.ScalarNode) and kind != "str" and len(node.value) > _LONGEST_NUMBER:
                 raise ValueError  # it could take long to make
+            if kind in ("int", "float") and _OTHER_BASE.match(node.value):
+                number = super().construct_object(node)
+                problem = f"YAML takes {shown(node.value)} for {number}: write {number}, or the number that is meant"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
             return super().construct_object(node, deep=deep)
         except yaml.YAMLError:
             raise
@@ -110,7 +118,9 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        entries = node.value if isinstance(node, yaml.MappingNode) else []  # a tag may say what it is not
+        own = [key for key, _ in entries if key.tag != _MERGE]  # before what "<<" brings, which they may replace
         mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
+        if len({self.construct_object(key) for key in own}) != len(own):
             raise yaml.constructor.ConstructorError(None, None, "a key is there twice", node.start_mark)
         return mapping

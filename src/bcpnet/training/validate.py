@@ -46,7 +46,7 @@ class Validation(NamedTuple):
 
 
 def validate(trained: Trained, val: Dataset, short_side: int, interrupted: Callable[[], bool]) -> Validation | None:
-    """Scores `val`, its images dealt to the devices; the definition of DESIGN, section 6.
+    """Scores `val` as `bcpnet.evaluation` does, its images dealt to the devices.
 
     Returns None, in every process, once `interrupted` tells any of them to stop. Raises InputError for a broken sample.
     """

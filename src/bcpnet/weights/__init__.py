@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,9 +84,9 @@ def resolve(weights: str | Path, suffix: str) -> Path:
         )
     if kind in _FILES:
         return path
-    if path.is_dir() and str(weights) not in shipped():
+    if str(weights) not in ("", *shipped()) and os.path.isdir(path):  # noqa: PTH112 (which raises for some names)
         last = path / "last.safetensors"
-        if not last.is_file():
+        if not os.path.isfile(last):  # noqa: PTH113
             raise InputError(f"{weights}: a folder without last.safetensors, so not that of a run of `bcpnet train`")
         return last
     return path_of(str(weights), suffix)

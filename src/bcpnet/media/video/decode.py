@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, islice
@@ -22,6 +23,7 @@ from bcpnet.storage.damaged import damage, reason
 _MOST_READING_FAILURES = 100  # one after the other; then the rest of a file is given up
 _MEASURED_PACKETS = 100
 _GAP_STEPS = 1.5  # of the mean time between frames
+_DURATION_TAG = re.compile(r"(\d{1,9}):(\d\d):(\d\d(?:\.\d{1,9})?)")  # of a stream, in Matroska and WebM
 _CLOCK_SET_BACK_S = 1  # a time that lies further back than this is of a clock that was set anew
 
 Timed = tuple[av.VideoFrame, Fraction]
@@ -102,14 +104,28 @@ class Decoder:
             )
         # FFmpeg takes the end of a cut-off file for the end of the video. The number of frames the container
         # states would not do: a trimmed video (edit list) rightly gives fewer.
-        stated, unit_s = self.stream.duration, as_fraction(self.stream.time_base)
-        if whole and stated and unit_s and self._last_end is not None:
-            missing = (stated - self._last_end + (self.stream.start_time or 0)) * unit_s
-            missing_frames = missing * frames_per_second(self.stream)
+        stated_s, unit_s = self._stated_end_s(), as_fraction(self.stream.time_base)
+        if whole and stated_s is not None and unit_s and self._last_end is not None:
+            missing_frames = (stated_s - self._last_end * unit_s) * frames_per_second(self.stream)
             if missing_frames > 1.5:
                 raise InputError(
                     f"{self.path}: cut off after {count} frames, some {round(missing_frames)} before its end"
                 )
+
+    def _stated_end_s(self) -> Fraction | None:
+        """When the last frame ends by what the file states, in seconds of the stream's clock; None = unstated."""
+        stream, unit_s, of_all = self.stream, as_fraction(self.stream.time_base), self.container.duration
+        if stream.duration and unit_s:
+            return (stream.duration + (stream.start_time or 0)) * unit_s
+        # Other formats that state no length of a stream do not state one at all: FFmpeg estimates it.
+        if of_all is None or not self.container.format.name.startswith("matroska"):
+            return None
+        end_s = Fraction(of_all, av.time_base)
+        tag = _DURATION_TAG.fullmatch(stream.metadata.get("DURATION", ""))
+        if tag is not None:
+            hours, minutes, seconds = map(Fraction, tag.groups())
+            return min(end_s, 3600 * hours + 60 * minutes + seconds)
+        return end_s if len(self.container.streams) == 1 else None  # else of what is longest, maybe the sound
 
     def _start_over(self) -> None:
         self._damaged = 0

@@ -28,7 +28,8 @@ _OPTIONS: dict[str, Any] = {
 
 # FFmpeg takes for these what has no sign of being anything else, and single pictures ("png_pipe").
 _PLAYLISTS = {"concat", "dash", "hls", "imf"}  # which name other files
-_NO_VIDEOS = ("_pipe", "cdg", "image2", "tty")
+# With "mjpeg" FFmpeg finds JPEGs in a PDF, among others; a file that is one JPEG after the other begins with the first.
+_NO_VIDEOS = ("_pipe", "cdg", "image2", "mjpeg", "tty")
 # Seen by the start of a file, in a hundredth of the time that FFmpeg takes: folders may hold many.
 _LOOKED_AT = 1024  # bytes
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
@@ -86,9 +87,9 @@ def bound_decoder(container: InputContainer, name: str, *, playlists: Collection
 
 def is_video(path: Path) -> bool:
     """Whether there are moving pictures in the file, by what is in it and not by its name. GIFs count as pictures."""
-    if not path.is_file():
-        return False
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             start = file.read(_LOOKED_AT)
         if _is_text(start) or start.startswith(_PICTURES) or start[4:12] in _PICTURES_IN_BOXES:
@@ -96,7 +97,7 @@ def is_video(path: Path) -> bool:
         with open_video(path) as container:
             has_size = picture_stream(container).codec_context.width > 0
             return has_size and not container.format.name.endswith(_NO_VIDEOS)
-    except (InputError, OSError):
+    except (InputError, OSError, ValueError):  # ValueError: a NUL in the name
         return False
 
 

@@ -59,6 +59,7 @@ const Int8Kernels *bcpnet_int8_kernels(const char *level)
 const char *bcpnet_int8_level(const Int8Kernels *of) { return of->level; }
 int bcpnet_int8_lanes(const Int8Kernels *of) { return of->lanes; }
 int bcpnet_int8_less(const Int8Kernels *of) { return of->less; }
+ptrdiff_t bcpnet_int8_multiply_adds(const Int8Kernels *of, ptrdiff_t count) { return of->multiply_adds(count); }
 
 /* Bytes of a layer, by which Python knows that its structures are those of this library. */
 int bcpnet_int8_layer_bytes(void) { return (int)sizeof(Int8Layer); }
@@ -66,15 +67,17 @@ int bcpnet_int8_layer_bytes(void) { return (int)sizeof(Int8Layer); }
 /* Bytes that one thread needs beside a layer's tensors; a depthwise convolution does four columns at a time. */
 static size_t scratch_of(const Int8Layer *layer, size_t lanes)
 {
+    size_t columns = (size_t)layer->tile_width, stride = (size_t)layer->stride, spare = 0;
+    const size_t floats = layer->as_floats ? 4 * columns * (size_t)filled(layer->project.outputs, (int64_t)lanes) : 0;
     if (layer->kind != INT8_SEPARABLE)
-        return 0;
-    size_t columns = (size_t)layer->tile_width, stride = (size_t)layer->stride;
+        return floats;
     size_t channels = (size_t)filled(layer->channels, (int64_t)lanes), count = (columns - 1) * stride + 3;
     size_t window = 4 * channels * (count + 3 * stride), filtered = channels * (columns + 3);
-    size_t spare = layer->front == INT8_FRAME ? 3 * (3 * (2 * count + 1) + 3) : 0;
-    if (layer->front == INT8_SUM)
+    if (layer->front == INT8_FRAME)
+        spare = 3 * (3 * (2 * count + 1) + 3);
+    else if (layer->front == INT8_SUM)
         spare = (size_t)layer->n_sources * (count * (size_t)layer->pitch + 16);
-    return window + filtered + spare;
+    return window + filtered + (spare > floats ? spare : floats);
 }
 
 static int tiles_of(const void *of)

@@ -2,6 +2,8 @@
 #ifndef BCPNET_INT8_KERNELS_H
 #define BCPNET_INT8_KERNELS_H
 
+#include <stddef.h>
+
 #include "int8_layers.h"
 
 typedef struct {
@@ -9,6 +11,7 @@ typedef struct {
     int lanes;         /* 32-bit numbers in a vector */
     int less;          /* what products take off every byte first, where they know signed ones only: 128, or 0 */
     void (*layer_tile)(const Int8Layer *layer, int tile, uint8_t *scratch);
+    ptrdiff_t (*multiply_adds)(ptrdiff_t count);
 } Int8Kernels;
 
 /* Levels whose instructions the compiler knows. */

@@ -19,6 +19,7 @@ typedef struct {
     const float *scale; /* both filled up to whole vectors */
     int64_t room;       /* numbers behind each */
     int32_t zero_point;
+    int32_t float_start; /* 1: the bits of the float 2^23 are part of `start`; only of what has no zero point, see int8_vectors.h */
 } Requantising;
 
 /* A matrix product over pixels: `inputs` bytes a pixel, a multiple of 4, to `outputs`. */
@@ -58,7 +59,7 @@ typedef struct {
     const uint8_t *residual; /* added to the output, or NULL: */
     int64_t residual_bytes;
     float own_scale, residual_scale, residual_offset; /* own_scale * byte + residual_scale * residual + residual_offset */
-    int32_t as_floats;     /* the output is floats, H x W x outputs, without padding */
+    int32_t as_floats;     /* the output is floats, outputs x H x W */
     void *out;
     int64_t out_bytes;
 } Int8Layer;

@@ -108,32 +108,32 @@ INLINE vfloat rounded(vfloat v)
     return v;
 }
 
-/* The nearest whole number, as its sum with MAGIC: floats have no fractions there, so that the number lies in the low
-   bits. */
-enum { MAGIC = 0x4B400000 }; /* the bits of 1.5 * 2^23 */
-INLINE vint nearest(vfloat v) { return (vint)(v + splat(12582912.0f)); }
-
-INLINE vint vmax_int(vint a, vint b)
+/* The nearest whole numbers, of halves the even ones. */
+INLINE vint nearest(vfloat v)
 {
 #if WITH_AVX512
-    return (vint)_mm512_max_epi32((__m512i)a, (__m512i)b);
+    return (vint)_mm512_cvtps_epi32((__m512)v);
 #elif WITH_AVX2
-    return (vint)_mm256_max_epi32((__m256i)a, (__m256i)b);
-#else
-    vint larger = a > b;
-    return (larger & a) | (~larger & b);
+    return (vint)_mm256_cvtps_epi32((__m256)v);
+#elif defined(__SSE2__)
+    return (vint)_mm_cvtps_epi32((__m128)v);
+#elif defined(__aarch64__)
+    return (vint)vcvtnq_s32_f32((float32x4_t)v);
+#else /* floats have no fractions beyond 2^23 */
+    return (vint)(v + splat(12582912.0f)) - 0x4B400000;
 #endif
 }
 
-INLINE vint vmin_int(vint a, vint b)
+/* Sums of products, times their scale. With `float_start` they began at 0x4B000000: their bits are those of the float
+   2^23 + sum, and need no conversion; negative sums come out too near to zero, but negative. */
+INLINE vfloat scaled(const int float_start, vint sum, vfloat scale)
 {
-#if WITH_AVX512
-    return (vint)_mm512_min_epi32((__m512i)a, (__m512i)b);
-#elif WITH_AVX2
-    return (vint)_mm256_min_epi32((__m256i)a, (__m256i)b);
+    if (!float_start)
+        return rounded(__builtin_convertvector(sum, vfloat) * scale);
+#if WITH_AVX2 || defined(__aarch64__)
+    return fused((vfloat)sum, scale, scale * -8388608.0f);
 #else
-    vint smaller = a < b;
-    return (smaller & a) | (~smaller & b);
+    return rounded(((vfloat)sum - 8388608.0f) * scale);
 #endif
 }
 
@@ -147,40 +147,86 @@ INLINE vint push_byte(vint lanes, vint last)
 #endif
 }
 
-/* Four vectors of numbers as bytes, what is below 0 or above 255 as that: V of them at `to`, the next V at to + step. */
-INLINE void store_four(const int V, uint8_t *to, ptrdiff_t step, const vint *number)
-{
+/* Four vectors of whole numbers plus `zero` as bytes, what is below 0 or above 255 as that. `positive`: zero is 0. */
+typedef struct {
 #if WITH_AVX512
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    __m512i words = _mm512_packs_epi32((__m512i)number[0], (__m512i)number[1]);
-    __m512i more = _mm512_packs_epi32((__m512i)number[2], (__m512i)number[3]);
-    __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, more));
-    if (V == 2) {
-        _mm256_storeu_si256((__m256i *)to, _mm512_castsi512_si256(bytes));
-        _mm256_storeu_si256((__m256i *)(to + step), _mm512_extracti64x4_epi64(bytes, 1));
-    } else {
-        _mm_storeu_si128((__m128i *)to, _mm512_castsi512_si128(bytes));
-        _mm_storeu_si128((__m128i *)(to + step), _mm512_extracti32x4_epi32(bytes, 1));
-        _mm_storeu_si128((__m128i *)(to + 2 * step), _mm512_extracti32x4_epi32(bytes, 2));
-        _mm_storeu_si128((__m128i *)(to + 3 * step), _mm512_extracti32x4_epi32(bytes, 3));
-    }
+    __m512i bytes;
 #else
     uint8_t bytes[4 * LANES];
-#if WITH_AVX2
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+#endif
+} FourPacked;
+
+INLINE FourPacked pack_four(const int positive, const vint *number, int zero)
+{
+    FourPacked four;
+#if WITH_AVX512
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const __m512i zeros = _mm512_set1_epi16((short)zero);
+    __m512i words = _mm512_packs_epi32((__m512i)number[0], (__m512i)number[1]);
+    __m512i more = _mm512_packs_epi32((__m512i)number[2], (__m512i)number[3]);
+    if (!positive)
+        words = _mm512_adds_epi16(words, zeros), more = _mm512_adds_epi16(more, zeros);
+    four.bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(words, more));
+#elif WITH_AVX2
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), zeros = _mm256_set1_epi16((short)zero);
     __m256i words = _mm256_packs_epi32((__m256i)number[0], (__m256i)number[1]);
     __m256i more = _mm256_packs_epi32((__m256i)number[2], (__m256i)number[3]);
-    _mm256_storeu_si256((__m256i *)bytes, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, more), order));
+    if (!positive)
+        words = _mm256_adds_epi16(words, zeros), more = _mm256_adds_epi16(more, zeros);
+    __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words, more), order);
+    _mm256_storeu_si256((__m256i *)four.bytes, bytes);
 #elif defined(__SSE2__)
+    const __m128i zeros = _mm_set1_epi16((short)zero);
     __m128i words = _mm_packs_epi32((__m128i)number[0], (__m128i)number[1]);
     __m128i more = _mm_packs_epi32((__m128i)number[2], (__m128i)number[3]);
-    _mm_storeu_si128((__m128i *)bytes, _mm_packus_epi16(words, more));
+    if (!positive)
+        words = _mm_adds_epi16(words, zeros), more = _mm_adds_epi16(more, zeros);
+    _mm_storeu_si128((__m128i *)four.bytes, _mm_packus_epi16(words, more));
 #else
-    for (int i = 0; i < 4; i++)
-        store_bytes(bytes + i * LANES, vmax_int(number[i], (vint){0}));
+    for (int i = 0; i < 4; i++) {
+        vint whole_number = positive ? number[i] : number[i] + zero, above = whole_number > 0;
+        store_bytes(four.bytes + i * LANES, whole_number & above);
+    }
 #endif
-    for (int i = 0; i < 4 / V; i++)
-        memcpy(to + i * step, bytes + i * V * LANES, (size_t)(V * LANES));
+    return four;
+}
+
+/* One of them, its first `count` bytes: LANES, or less and a multiple of 4. */
+INLINE void store_packed(uint8_t *to, const FourPacked *four, const int i, int count)
+{
+#if WITH_AVX512
+    const __m128i bytes = _mm512_extracti32x4_epi32(four->bytes, i);
+    if (count == LANES)
+        _mm_storeu_si128((__m128i *)to, bytes);
+    else
+        _mm_mask_storeu_epi32(to, (__mmask8)((1 << count / 4) - 1), bytes);
+#else
+    if (count == LANES)
+        memcpy(to, four->bytes + i * LANES, LANES);
+    else
+        memcpy(to, four->bytes + i * LANES, 4);
+#endif
+}
+
+/* All of them one behind the other, the first `count` bytes of each: LANES, or less and a multiple of 4. */
+INLINE void store_four(uint8_t *to, const FourPacked *four, int count)
+{
+#if WITH_AVX512
+    if (count == LANES) {
+        _mm512_storeu_si512(to, four->bytes);
+        return;
+    }
+    static const int32_t orders[3][16] = {{0, 4, 8, 12},
+                                          {0, 1, 4, 5, 8, 9, 12, 13},
+                                          {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14}};
+    const __m512i order = _mm512_loadu_si512(orders[count / 4 - 1]);
+    _mm512_mask_storeu_epi32(to, (__mmask16)((1 << count) - 1), _mm512_permutexvar_epi32(order, four->bytes));
+#else
+    if (count == LANES)
+        memcpy(to, four->bytes, 4 * LANES);
+    else
+        for (int i = 0; i < 4; i++)
+            memcpy(to + 4 * i, four->bytes + i * LANES, 4);
 #endif
 }
 

@@ -23,14 +23,13 @@ from bcpnet.native.int8.structures import (
     SEPARABLE,
     CInt8Layer,
 )
-from bcpnet.native.placing import even_part, last_uses, macs_of, offsets_of, size_for, tile_rows
+from bcpnet.native.placing import even_part, joined, last_uses, macs_of, offsets_of, size_for, tile_rows
 from bcpnet.native.protobuf import UnsupportedError
 from bcpnet.native.values import NO_ACTIVATION, Activation, Floats, Kind, Value
 
 _WINDOW = 65536  # bytes of a tile's window: what second-level caches hold, beside its output
 _LEAST_COLUMNS = 16
 _LINE = 64  # bytes of a cache line
-_BEHIND = 16  # bytes behind a map that are read with its last vector, and not used: the widest vector's
 
 
 @dataclass(frozen=True)
@@ -71,27 +70,12 @@ class Int8Program:
         offsets, total = offsets_of(lengths, self._last_use, _LINE)
         memory = _aligned(total + _LINE)  # vectors may be read past the last channel
         starts = [memory.ctypes.data + offset for offset in offsets]
-        layers = (CInt8Layer * len(self._steps))()
-        macs = 0
-        for index, step in enumerate(self._steps):
-            layer = layers[index]
-            ctypes.pointer(layer)[0] = self._layers[index]
-            front = size_for(step.front_size, size_hw)
-            layer.height, layer.width = front
-            layer.out_height, layer.out_width = sizes[index]
-            layer.frame_height, layer.frame_width = size_hw
-            for at, source in enumerate(step.sources):
-                if source.step is None:
-                    continue
-                layer.sources[at].data, layer.sources[at].bytes = starts[source.step], lengths[source.step] + _BEHIND
-                layer.sources[at].height, layer.sources[at].width = sizes[source.step]
-            if step.residual is not None:
-                layer.residual, layer.residual_bytes = starts[step.residual], lengths[step.residual] + _BEHIND
-            layer.out, layer.out_bytes = starts[index], lengths[index]
+        layers = joined(self._layers, self._steps, size_hw, starts, lengths, "bytes")
+        for layer in layers:
             layer.tile_height, layer.tile_width = self._tile(layer, threads)
-            macs += macs_of(step, front, sizes[index])
         logits = memory[offsets[-1] :][: lengths[-1]].view(np.float32)
-        return PlacedInt8(layers, logits.reshape(*sizes[-1], -1), memory.nbytes, macs, memory)
+        planes = logits.reshape(-1, *sizes[-1]).transpose(1, 2, 0)
+        return PlacedInt8(layers, planes, memory.nbytes, macs_of(self._steps, size_hw), memory)
 
     def _packed(self, step: Step) -> CInt8Layer:
         layer = CInt8Layer(n_sources=len(step.sources), stride=1, channels=step.front_channels)
@@ -128,7 +112,7 @@ class Int8Program:
             layer.front = FRONT_FRAME if of_frame else FRONT_EXPAND
             layer.frame_zero = conv.reads.zero_point
             grid = self._written(step.expand.node)
-            layer.expand = self._pack.frame(conv, grid) if of_frame else self._pack.product(conv, grid)
+            layer.expand = self._pack.frame(conv, grid) if of_frame else self._pack.product(conv, grid, front=True)
             return grid
         if front.made_by != "sum":
             layer.front = FRONT_COPY

@@ -41,11 +41,15 @@ class IntegerConv:
 
 
 class Requantised(NamedTuple):
-    """See `Requantising` in int8_layers.h: K numbers each, and one."""
+    """See `Requantising` in int8_layers.h: K numbers each, and one.
+
+    And whether sums may be read as the bits of 2^23 + sum: negative ones become 0 anyway, others stay below 2^24.
+    """
 
     start: npt.NDArray[np.int32]
     scale: Floats
     zero_point: int
+    may_be_floats: bool
 
 
 def requantised(conv: IntegerConv, writes: Grid | None, less: int = 0) -> Requantised:
@@ -71,4 +75,9 @@ def requantised(conv: IntegerConv, writes: Grid | None, less: int = 0) -> Requan
             raise UnsupportedError("sums of products that are too large for what they are written as")
     if not np.isfinite(scale).all():
         raise UnsupportedError("scales that are not finite")
-    return Requantised(start.astype(np.int32), scale, zero_point)
+    constant = ~rows.any(1)  # channels without weights, whose bias may be any: 1 times the number that it gives
+    scale = np.where(constant, start.astype(np.float32) * scale, scale).astype(np.float32)
+    start = np.where(constant, 1, start)
+    small = constant | ((most < 2**23) & (scale >= 0))
+    may_be_floats = writes is not None and zero_point == 0 and bool(small.all())
+    return Requantised(start.astype(np.int32), scale, zero_point, may_be_floats)

@@ -16,6 +16,7 @@ class CRequantising(ctypes.Structure):
         ("scale", ctypes.c_void_p),
         ("room", ctypes.c_int64),
         ("zero_point", ctypes.c_int32),
+        ("float_start", ctypes.c_int32),
     ]
 
 

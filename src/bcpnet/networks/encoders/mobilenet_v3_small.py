@@ -1,7 +1,7 @@
 """The BCPNet authors' MobileNetV3-small: 431,180 parameters, features at strides 8, 16 and 32.
 
 It differs from torchvision's and Google's: squeeze-excite acts on the projected output and carries batch norm,
-and the last stages are narrower (DESIGN, section 2).
+and the last stages are narrower.
 """
 
 from __future__ import annotations
