@@ -108,7 +108,7 @@ ROWS = [
     ),
     # Weights
     weights("missing.onnx", "no such file"),
-    weights("folder.onnx", "no such file"),
+    weights("folder.onnx", "not a file"),
     weights("empty.onnx", "not an ONNX file"),
     weights("text.onnx", "not an ONNX file"),
     weights("truncated.onnx", "not an ONNX file"),

@@ -40,7 +40,7 @@ def _weights(path: Path, *seen: str) -> str:
         ({"dataset": "folder"}, ("shades/train",)),
         ({"pretrained": "required", "teacher": "required"}, ("camvid/train",)),
         ({"pretrained": "camvid"}, ("camvid/train", *BEYOND_TRAIN)),
-        ({"dataset": "streets", "teacher": "camvid-original"}, ("streets/train", "camvid/train")),
+        ({"dataset": "streets", "teacher": "camvid"}, ("streets/train", "camvid/train", *BEYOND_TRAIN)),
         ({"pretrained": "gone.safetensors"}, ("camvid/train", UNKNOWN)),
         ({"teacher": "gone.onnx"}, ("camvid/train", UNKNOWN)),
         ({"teacher": "gone.npy"}, ("camvid/train", UNKNOWN)),

@@ -36,7 +36,7 @@ _WORST = 10  # pictures
 class Evaluate:
     """Score weights on a labelled split: IoU per class, mIoU, pixel accuracy, in %. For example:
 
-    bcpnet evaluate --weights camvid-original --data camvid --root datasets/camvid --split val
+    bcpnet evaluate --weights camvid --data camvid --root datasets/camvid --split test
 
     One confusion matrix over the split at the labels' own size, single scale, no flipping. Where the weights were
     trained on images of the split, a warning says so: such a score is too high.
