@@ -130,3 +130,18 @@ def test_without_onnxruntime_the_engine_runs_unchecked(small: Path, monkeypatch:
 
     monkeypatch.setattr(builtins, "__import__", without)
     self_check.require_agreement(NativeBackend(small, 1), small)
+
+
+def test_a_checkpoint_whose_logits_are_no_numbers_is_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from bcpnet.networks.checkpoint import load_checkpoint, save_checkpoint
+
+    network, metadata = load_checkpoint(path_of("camvid", ".safetensors"))
+    save_checkpoint(tmp_path / "good.safetensors", network, metadata)
+    open_backend(tmp_path / "good.safetensors", "pytorch")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1e30)
+    save_checkpoint(tmp_path / "bad.safetensors", network, metadata)
+    with pytest.raises(InputError, match=r"bad\.safetensors: its network gives logits that are not finite"):
+        open_backend(tmp_path / "bad.safetensors", "pytorch")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bcpnet.drawing.clear_colours import Colour, clear_colours, palette_colours
+from bcpnet.drawing.clear_colours import Colour, Palette, clear_colours, palette_colours
 from bcpnet.drawing.contours import draw_contours
 from bcpnet.drawing.legend import draw_legend
 from bcpnet.drawing.pictures import overlay_with_contours
@@ -160,7 +161,7 @@ def test_palettes_that_there_are() -> None:
     assert palette_colours("clear", names, own) == clear_colours(names)
     assert palette_colours("dataset", names, own) == own
     with pytest.raises(UsageError, match=r"^palette 'clean': need 'clear' or 'dataset'$"):
-        palette_colours("clean", names, own)  # type: ignore[arg-type]
+        palette_colours(cast(Palette, "clean"), names, own)
 
 
 def test_overlays_keep_the_size_of_their_image() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import onnxruntime as ort
 import pytest
 from weights import fuzz
 
@@ -10,9 +9,6 @@ from bcpnet import native
 
 
 @pytest.mark.skipif(native.library() is None, reason="the C library was not compiled here (no C compiler)")
-@pytest.mark.skipif(
-    tuple(map(int, ort.__version__.split(".")[:2])) < (1, 28), reason="this ONNX Runtime crashes on some damaged files"
-)
 def test_damaged_and_changed_weights_are_refused_or_run_right() -> None:
     counts, wrong = fuzz(150, seed=0)
     assert wrong == []

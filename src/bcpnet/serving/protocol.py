@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -43,7 +43,7 @@ class _BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as H11Protocol has it
         self._to_client = _ToClient(transport, self)
-        super().connection_made(self._to_client)  # type: ignore[arg-type]
+        super().connection_made(cast(asyncio.Transport, self._to_client))  # which does all that one does
         if len(self.connections) > self.own_bounds.connections:
             self._to_client.write(_FULL)
             self._to_client.close_once_heard()

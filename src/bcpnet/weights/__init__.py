@@ -86,7 +86,7 @@ def resolve(weights: str | Path, suffix: str) -> Path:
         return path
     if str(weights) not in ("", *shipped()) and os.path.isdir(path):  # noqa: PTH112 (which raises for some names)
         last = path / "last.safetensors"
-        if not os.path.isfile(last):  # noqa: PTH113
+        if not os.path.lexists(last):
             raise InputError(f"{weights}: a folder without last.safetensors, so not that of a run of `bcpnet train`")
         return last
     return path_of(str(weights), suffix)
